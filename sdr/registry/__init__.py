@@ -1,0 +1,1 @@
+"""The registry protocol as data: names, questions, manifests and error bodies; the standard library only."""

@@ -1,0 +1,1 @@
+"""The static tree, the one contract between publisher, CDN and endpoint; pure."""

@@ -1,0 +1,198 @@
+"""The codec of the tree's derived documents, used by the publisher and the endpoint alike.
+
+Encoding is canonical (sorted, no white space), so the same content has the same bytes and the same revision.
+Decoding takes nothing on trust: what does not have the documented shape raises :class:`BadDocument`.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sdr.registry.grammar import Digest, is_name, is_tag
+from sdr.registry.media_types import INDEX_TYPES, MANIFEST_TYPES, OCI_INDEX
+from sdr.tree.keys import list_of
+
+SCHEMA = 1
+_REVISION = re.compile(r"[0-9a-f]{16}")
+_PREFIX = re.compile(r"[0-9a-f]{3}")
+
+
+class BadDocument(ValueError):
+    """A derived document does not have its shape; the message says where."""
+
+
+def revision(data: bytes) -> str:
+    """Return the revision of a document: the first 16 hex digits of its SHA-256."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestEntry:
+    """What HEAD of a manifest needs.
+
+    :param size: of the manifest itself, in bytes.
+    """
+
+    digest: Digest
+    media_type: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One repository: its tags."""
+
+    name: str
+    tags: Mapping[str, ManifestEntry]
+
+
+def encode_repository(repository: Repository) -> bytes:
+    """Write ``_repository.json``."""
+    tags = {tag: [str(entry.digest), entry.media_type, entry.size] for tag, entry in sorted(repository.tags.items())}
+    return _encode({"schema": SCHEMA, "name": repository.name, "tags": tags})
+
+
+def decode_repository(data: bytes, name: str) -> Repository:
+    """Read ``_repository.json``.
+
+    :param name: the repository that was asked for.
+    :raise BadDocument: if it is not that repository's document.
+    """
+    document = _decode(data)
+    tags = document.get("tags")
+    if document.get("name") != name or not isinstance(tags, dict):
+        raise BadDocument(f"not the document of {name}")
+    return Repository(name, {_tag(tag): _entry(tag, value) for tag, value in tags.items()})
+
+
+def encode_tags(name: str, tags: Iterable[str]) -> bytes:
+    """Write ``tags/list`` (OCI Distribution Specification, "Listing Tags")."""
+    return _encode({"name": name, "tags": sorted(tags)})
+
+
+def decode_tags(data: bytes, name: str) -> tuple[str, ...]:
+    """Read ``tags/list``; the tags come sorted.
+
+    :raise BadDocument: if it is not that repository's list.
+    """
+    document = _object(data)
+    tags = document.get("tags")
+    if document.get("name") != name or not isinstance(tags, list):
+        raise BadDocument(f"not the tags of {name}")
+    return tuple(sorted(_tag(tag) for tag in tags))
+
+
+def encode_referrers(manifests: Iterable[Mapping[str, Any]]) -> bytes:
+    """Write a referrers index from its descriptors (OCI Distribution Specification, "Listing Referrers")."""
+    entries = sorted(manifests, key=lambda entry: str(entry["digest"]))
+    return _encode({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
+
+
+def decode_referrers(data: bytes) -> tuple[Mapping[str, Any], ...]:
+    """Read a referrers index; the descriptors come as they stand.
+
+    :raise BadDocument: if it is none.
+    """
+    manifests = _object(data).get("manifests")
+    if not isinstance(manifests, list):
+        raise BadDocument("not an index")
+    for entry in manifests:
+        if not isinstance(entry, dict):
+            raise BadDocument("a referrer is not a descriptor")
+        _digest(entry.get("digest"), "a referrer")
+    return tuple(manifests)
+
+
+def encode_list(repositories: Mapping[str, str]) -> bytes:
+    """Write one list of repositories from name and revision: a JSON line each, sorted by name."""
+    return b"".join(
+        json.dumps([name, rev], separators=(",", ":")).encode() + b"\n" for name, rev in sorted(repositories.items())
+    )
+
+
+def decode_list(data: bytes, prefix: str) -> dict[str, str]:
+    """Read one list of repositories into name and revision.
+
+    :param prefix: the three hex digits that name it.
+    :raise BadDocument: if a line is malformed, or names a repository that stands elsewhere.
+    """
+    if data and not data.endswith(b"\n"):
+        raise BadDocument(f"list {prefix} is cut short")
+    repositories = {}
+    for number, line in enumerate(data.splitlines(), 1):
+        match _json(line):
+            case [str(name), str(rev)] if is_name(name) and _REVISION.fullmatch(rev) and list_of(name) == prefix:
+                repositories[name] = rev
+            case _:
+                raise BadDocument(f"list {prefix}, line {number} is malformed")
+    return repositories
+
+
+def encode_lists(lists: Mapping[str, str]) -> bytes:
+    """Write ``_repositories.json`` from each list's three hex digits and its revision."""
+    return _encode({"schema": SCHEMA, "lists": dict(sorted(lists.items()))})
+
+
+def decode_lists(data: bytes) -> dict[str, str]:
+    """Read ``_repositories.json`` into each list's three hex digits and its revision.
+
+    :raise BadDocument: if it is malformed.
+    """
+    lists = _decode(data).get("lists")
+    if not isinstance(lists, dict):
+        raise BadDocument("no lists")
+    for prefix, rev in lists.items():
+        if not _PREFIX.fullmatch(prefix) or not isinstance(rev, str) or not _REVISION.fullmatch(rev):
+            raise BadDocument(f"list {prefix!r} is malformed")
+    return lists
+
+
+def _encode(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+def _json(data: bytes) -> object:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BadDocument("not JSON") from error
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    document = _json(data)
+    if not isinstance(document, dict):
+        raise BadDocument("not a JSON object")
+    return document
+
+
+def _decode(data: bytes) -> dict[str, Any]:
+    document = _object(data)
+    if document.get("schema") != SCHEMA:
+        raise BadDocument(f"schema {document.get('schema')!r}, not {SCHEMA}")
+    return document
+
+
+def _tag(tag: object) -> str:
+    if not isinstance(tag, str) or not is_tag(tag):
+        raise BadDocument(f"not a tag: {tag!r}")
+    return tag
+
+
+def _digest(text: object, where: str) -> Digest:
+    try:
+        return Digest.parse(text if isinstance(text, str) else "")
+    except ValueError as error:
+        raise BadDocument(f"{where}: {error}") from error
+
+
+def _entry(tag: str, value: object) -> ManifestEntry:
+    match value:
+        case [str(digest), str(media_type), int(size)] if size >= 0 and not isinstance(size, bool):
+            if media_type not in MANIFEST_TYPES and media_type not in INDEX_TYPES:
+                raise BadDocument(f"tag {tag}: type {media_type!r}")
+            return ManifestEntry(_digest(digest, f"tag {tag}"), media_type, size)
+        case _:
+            raise BadDocument(f"tag {tag} is malformed")

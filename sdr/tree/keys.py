@@ -1,0 +1,62 @@
+"""The keys of the tree and the order in which they are written; the key is the URL path, blobs aside."""
+
+import hashlib
+from enum import IntEnum
+
+from sdr.registry.grammar import Digest, Reference
+
+#: The revision of each of the lists of repositories.
+LISTS_KEY = "v2/_repositories.json"
+
+#: The prefix below which a collection under way leaves its marks.
+GC_PREFIX = "_gc/"
+
+
+def blob_key(digest: Digest) -> str:
+    """Return where a config or layer is: once for all repositories."""
+    return f"blobs/{digest.algorithm}/{digest.hex}"
+
+
+def manifest_key(name: str, reference: Reference) -> str:
+    """Return where a manifest is, by tag or by digest."""
+    return f"v2/{name}/manifests/{reference}"
+
+
+def tags_key(name: str) -> str:
+    """Return where the plain list of a repository's tags is."""
+    return f"v2/{name}/tags/list"
+
+
+def referrers_key(name: str, digest: Digest) -> str:
+    """Return where the index of the manifests whose subject is this digest is."""
+    return f"v2/{name}/referrers/{digest}"
+
+
+def repository_key(name: str) -> str:
+    """Return where the catalog's document of one repository is."""
+    return f"v2/{name}/_repository.json"
+
+
+def list_of(name: str) -> str:
+    """Return the three hex digits that name the list in which a repository stands."""
+    return hashlib.sha256(name.encode()).hexdigest()[:3]
+
+
+def list_key(prefix: str) -> str:
+    """Return where the list of the repositories whose name's SHA-256 begins with these digits is."""
+    return f"v2/_repositories/{prefix}.ndjson"
+
+
+class Stage(IntEnum):
+    """The order of writes: what is written earlier never refers to what is written later.
+
+    Within ``MANIFEST`` children come before parents. Deleting runs the other way round.
+    """
+
+    BLOB = 0
+    MANIFEST = 1
+    TAG = 2
+    TAGS_AND_REFERRERS = 3
+    REPOSITORY = 4
+    LIST = 5
+    LISTS = 6
