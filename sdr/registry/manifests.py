@@ -76,7 +76,8 @@ def parse_manifest(data: bytes) -> Manifest:
         raise MalformedManifest(f"larger than {MANIFEST_LIMIT} bytes")
     try:
         # A duplicated key or NaN would be read differently by another parser; digests make that harmless here.
-        document = json.loads(data)
+        # Decoded first: json would take UTF-16 too, which no client reads.
+        document = json.loads(data.decode())
     except (ValueError, RecursionError) as error:
         raise MalformedManifest("not JSON") from error
     if not isinstance(document, dict):
@@ -110,8 +111,8 @@ def _media_type(document: dict[str, Any]) -> str:
         if "layers" in document and "config" in document:
             return OCI_MANIFEST
         raise MalformedManifest("no mediaType, and neither an index nor an image by shape")
-    if declared in (INDEX_TYPES if is_index else MANIFEST_TYPES):
-        return str(declared)
+    if isinstance(declared, str) and declared in (INDEX_TYPES if is_index else MANIFEST_TYPES):
+        return declared
     raise MalformedManifest(f"mediaType {declared!r} is none that clients know for this shape")
 
 

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sdr.registry.grammar import Digest, is_name, is_tag
@@ -41,12 +42,22 @@ class ManifestEntry:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Repository:
     """One repository: its tags."""
 
     name: str
     tags: Mapping[str, ManifestEntry]
+
+    @cached_property
+    def tag_names(self) -> tuple[str, ...]:
+        """The tags, sorted."""
+        return tuple(sorted(self.tags))
+
+    @cached_property
+    def by_digest(self) -> Mapping[Digest, ManifestEntry]:
+        """What the tags stand for, by digest."""
+        return {entry.digest: entry for entry in self.tags.values()}
 
 
 def encode_repository(repository: Repository) -> bytes:
@@ -106,6 +117,11 @@ def decode_referrers(data: bytes) -> tuple[Mapping[str, Any], ...]:
     return tuple(manifests)
 
 
+def encode_repositories_page(names: Iterable[str]) -> bytes:
+    """Write what ``/v2/_catalog`` answers: not a file of the tree, but of its family."""
+    return _encode({"repositories": list(names)})
+
+
 def encode_list(repositories: Mapping[str, str]) -> bytes:
     """Write one list of repositories from name and revision: a JSON line each, sorted by name."""
     return b"".join(
@@ -151,12 +167,13 @@ def decode_lists(data: bytes) -> dict[str, str]:
 
 
 def _encode(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    # ASCII: an annotation may hold half of a surrogate pair, which JSON can escape and UTF-8 cannot hold.
+    return json.dumps(document, separators=(",", ":")).encode() + b"\n"
 
 
 def _json(data: bytes) -> object:
     try:
-        return json.loads(data)
+        return json.loads(data.decode())
     except (ValueError, RecursionError) as error:
         raise BadDocument("not JSON") from error
 

@@ -1,9 +1,11 @@
 """The headers that each object of the tree is stored with, so that any CDN serves it right."""
 
+import re
 from dataclasses import dataclass
 
-from sdr.registry.grammar import Digest
+from sdr.registry.grammar import Digest, is_name, is_tag
 from sdr.registry.media_types import JSON, NDJSON, OCI_INDEX, OCTET_STREAM
+from sdr.tree.keys import LISTS_KEY
 
 #: For what is addressed by digest.
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -11,6 +13,12 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 SHORT = "public, max-age=60"
 #: For what the endpoint polls.
 REVALIDATE = "no-cache"
+
+_BLOB = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)")
+_LIST = re.compile(r"v2/_repositories/[0-9a-f]{3}\.ndjson")
+# The tree of 2014: images by id, and repositories by namespace and name.
+_V1 = re.compile(r"images/[0-9a-f]{16,64}/[a-z_]+|repositories(?:/[A-Za-z0-9_][A-Za-z0-9._-]*){2,}")
+_V1_JSON = frozenset({"json", "ancestry", "tags", "images"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +51,48 @@ REPOSITORY_HEADERS = Headers(JSON, REVALIDATE)
 LIST_HEADERS = Headers(NDJSON, REVALIDATE)
 LISTS_HEADERS = Headers(JSON, REVALIDATE)
 GC_HEADERS = Headers(JSON, REVALIDATE)
+
+
+def headers_of(key: str) -> Headers | None:
+    """Return the headers that the object under a key has; ``None`` for what is no key of the tree.
+
+    A manifest's type is in its bytes only, so its ``content_type`` is empty here.
+    """
+    if key == LISTS_KEY:
+        return LISTS_HEADERS
+    if _LIST.fullmatch(key):
+        return LIST_HEADERS
+    if (found := _BLOB.fullmatch(key)) is not None:
+        digest = _digest(f"{found[1]}:{found[2]}")
+        return None if digest is None else blob_headers(digest)
+    if _V1.fullmatch(key):
+        return Headers(JSON if key.rpartition("/")[2] in _V1_JSON else OCTET_STREAM, SHORT)
+    return _repository_headers(key)
+
+
+def _repository_headers(key: str) -> Headers | None:
+    parts = key.split("/")
+    if parts[0] != "v2" or len(parts) < 3:
+        return None
+    if parts[-1] == "_repository.json" and is_name("/".join(parts[1:-1])):
+        return REPOSITORY_HEADERS
+    name, kind, last = "/".join(parts[1:-2]), parts[-2], parts[-1]
+    if not is_name(name):
+        return None
+    if (kind, last) == ("tags", "list"):
+        return TAGS_HEADERS
+    digest = _digest(last)
+    if kind == "referrers" and digest is not None:
+        return REFERRERS_HEADERS
+    if kind == "manifests" and digest is not None:
+        return manifest_headers("", digest, by_tag=False)
+    if kind == "manifests" and is_tag(last):
+        return Headers("", SHORT)
+    return None
+
+
+def _digest(text: str) -> Digest | None:
+    try:
+        return Digest.parse(text)
+    except ValueError:
+        return None

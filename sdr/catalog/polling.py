@@ -1,0 +1,175 @@
+"""Polling the lists of repositories: what is asked, what of the answer is believed, and when it is asked again."""
+
+from collections.abc import Mapping
+
+from twisted.internet.defer import DeferredSemaphore, gatherResults
+from twisted.logger import Logger
+
+from sdr.catalog.catalog import Catalog, State
+from sdr.catalog.snapshot import Listing, Snapshot, is_implausible
+from sdr.catalog.sources import LARGE, FetchFailed, InThread
+from sdr.tree.documents import BadDocument, decode_list, decode_lists, revision
+from sdr.tree.keys import LISTS_KEY, list_key
+
+#: The deadline of one exchange with the store, in seconds.
+POLL_SECONDS = 10.0
+#: The largest list, in bytes; ``_repositories.json`` has at most 4096 entries and stays far below it.
+LIST_LIMIT = 16 * 1024 * 1024
+#: Lists read at once.
+LISTS_AT_ONCE = 8
+#: How often the same implausible answer must come before it is believed.
+BELIEVED_AFTER = 3
+
+
+class Implausible(Exception):
+    """The store's answer is well-formed, and still more likely a mishap than the truth.
+
+    :param answer: what was answered, to tell whether it comes again.
+    """
+
+    def __init__(self, reason: str, answer: object) -> None:
+        super().__init__(reason)
+        self.answer = answer
+
+
+class Poll:
+    """Brings a catalog level with the store's lists. A failure of any kind leaves the catalog as it was.
+
+    :param catalog: is told of new lists, and of failures.
+    :param in_thread: runs a blocking call elsewhere: for reading large lists.
+    """
+
+    _log = Logger()
+
+    def __init__(self, catalog: Catalog, in_thread: InThread) -> None:
+        self._catalog = catalog
+        self._in_thread = in_thread
+        self._etag = ""
+        self._doubted: tuple[object] | None = None
+        self._doubts = 0
+        self._credulous = False
+        #: Polls that failed since the last good one.
+        self.failures = 0
+        #: Seconds that the store asked to be left alone, or 0.
+        self.retry_after = 0.0
+
+    def believe(self) -> None:
+        """Believe the next answer, however implausible: an operator says so."""
+        self._credulous = True
+
+    async def run(self) -> None:
+        """Poll once; never raises for what a store may do."""
+        self.retry_after = 0.0
+        try:
+            trouble = await self._poll()
+        except FetchFailed as error:
+            self.retry_after = error.retry_after
+            trouble = str(error)
+        except BadDocument as error:
+            trouble = f"{LISTS_KEY} is malformed: {error}"
+        except Implausible as error:
+            self._doubts = self._doubts + 1 if self._doubted == (error.answer,) else 1
+            self._doubted = (error.answer,)
+            trouble = f"{error}; send SIGHUP to believe it now"
+        finally:
+            self._credulous = False
+        if trouble:
+            self._failed(trouble)
+        elif self.failures:
+            self._log.info(
+                "the store is well again after {failures} failed polls; {count} repositories are listed",
+                failures=self.failures,
+                count=self._catalog.snapshot.count,
+            )
+            self.failures = 0
+
+    async def _poll(self) -> str:
+        """Ask, and adopt what is good. Return what was wrong with the rest, or nothing."""
+        catalog = self._catalog
+        old = catalog.snapshot
+        got = await catalog.source.fetch(LISTS_KEY, limit=LIST_LIMIT, seconds=POLL_SECONDS, etag=self._etag)
+        if got.status in (403, 404):
+            self._no_catalog(old, got.status)
+            return ""
+        wanted = old.wanted if got.status == 304 else decode_lists(got.body)
+        read, trouble = await self._read_lists(old.lagging(wanted))
+        new = old.replaced(wanted, read)
+        if not trouble and is_implausible(old.count, new.count):
+            self._weigh(f"{new.count} repositories where there were {old.count}", tuple(sorted(wanted.items())))
+        self._adopt(old, new)
+        # Only now: until an answer is adopted whole, the store must not say "unchanged" to us.
+        self._etag = "" if trouble else got.etag
+        return trouble
+
+    async def _read_lists(self, prefixes: tuple[str, ...]) -> tuple[Mapping[str, Listing], str]:
+        """Read lists, a few at once. Return those that are good, and what was wrong with one of the others."""
+        turns = DeferredSemaphore(LISTS_AT_ONCE)
+        results = await gatherResults([turns.run(self._read_list, prefix) for prefix in prefixes], consumeErrors=True)
+        read = {prefix: got for prefix, got in zip(prefixes, results, strict=True) if isinstance(got, Listing)}
+        return read, next((got for got in results if isinstance(got, str)), "")
+
+    async def _read_list(self, prefix: str) -> Listing | str:
+        key = list_key(prefix)
+        try:
+            got = await self._catalog.source.fetch(key, limit=LIST_LIMIT, seconds=POLL_SECONDS)
+            if got.status != 200:
+                return f"{key} is not there"
+            if len(got.body) < LARGE:
+                return _listing(got.body, prefix)
+            return await self._in_thread(lambda: _listing(got.body, prefix))
+        except FetchFailed as error:
+            self.retry_after = max(self.retry_after, error.retry_after)
+            return f"{key}: {error}"
+        except BadDocument as error:
+            return str(error)
+
+    def _adopt(self, old: Snapshot, new: Snapshot) -> None:
+        catalog = self._catalog
+        first = catalog.state in (State.STARTING, State.NONE)
+        self._doubted, self._doubts = None, 0
+        catalog.adopt(new)
+        if first:
+            self._log.info("the catalog is loaded: {count} repositories", count=new.count)
+        elif new.lists != old.lists:
+            self._log.info(
+                "the catalog has changed: {count} repositories, {was} before", count=new.count, was=old.count
+            )
+
+    def _no_catalog(self, old: Snapshot, status: int) -> None:
+        if old.count:
+            self._weigh(f"{LISTS_KEY} is gone (HTTP status {status})", None)
+        if self._catalog.state is not State.NONE:
+            self._log.warn(
+                "{location} has no catalog ({key}: {what}): everything is redirected to the CDN until it has",
+                location=self._catalog.source.location,
+                key=LISTS_KEY,
+                what="not there" if status == 404 else "absent, or not readable",
+            )
+        self._doubted, self._doubts = None, 0
+        self._etag = ""
+        self._catalog.forget()
+
+    def _weigh(self, reason: str, answer: object) -> None:
+        """Let an implausible answer pass when it came often enough, or an operator said so.
+
+        :raise Implausible: otherwise.
+        """
+        if not self._credulous and (self._doubted != (answer,) or self._doubts + 1 < BELIEVED_AFTER):
+            raise Implausible(reason, answer)
+        self._log.warn("believing the store: {reason}", reason=reason)
+
+    def _failed(self, trouble: str) -> None:
+        if not self.failures:
+            self._log.warn(
+                "polling {location} fails: {trouble}; keeping the {count} repositories known before",
+                location=self._catalog.source.location,
+                trouble=trouble,
+                count=self._catalog.snapshot.count,
+            )
+        self.failures += 1
+        if self._catalog.state is not State.NONE:
+            self._catalog.state = State.FAILING
+
+
+def _listing(data: bytes, prefix: str) -> Listing:
+    return Listing(revision(data), decode_list(data, prefix))

@@ -1,0 +1,107 @@
+"""The last good catalog on disk: the tree's own documents under their own keys, so the same codec reads them."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from sdr.catalog.lookups import DOCUMENT_LIMIT
+from sdr.catalog.snapshot import Listing, Snapshot
+from sdr.tree.documents import (
+    BadDocument,
+    Repository,
+    decode_list,
+    decode_lists,
+    decode_repository,
+    encode_list,
+    encode_lists,
+    encode_repository,
+    revision,
+)
+from sdr.tree.keys import LISTS_KEY, list_key, repository_key
+
+
+class SavedCatalog:
+    """A directory that holds a copy of the lists and of the documents of repositories in use.
+
+    :param directory: an absolute path; it must exist.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._root = Path(directory)
+        self._written = Snapshot()
+        self._unwritten: dict[str, Repository] = {}
+
+    def note(self, repository: Repository) -> None:
+        """Remember to write a repository's document."""
+        self._unwritten[repository.name] = repository
+
+    def changes(self, snapshot: Snapshot) -> Callable[[], None] | None:
+        """Return a blocking call that brings the copy level, or nothing if it is.
+
+        The call raises :class:`OSError` if the copy cannot be written; what it was to write is not lost then.
+        """
+        repositories, self._unwritten = self._unwritten, {}
+        if snapshot is self._written and not repositories:
+            return None
+
+        def write() -> None:
+            try:
+                self._save(snapshot, repositories.values())
+            except OSError:
+                self._unwritten = {**repositories, **self._unwritten}
+                raise
+
+        return write
+
+    def load(self) -> tuple[Snapshot, Sequence[tuple[Repository, str]]]:
+        """Read the copy: the lists, and each repository with the revision of its document; blocking.
+
+        What is missing or malformed is left out; documents of repositories that are no longer listed are removed.
+
+        :raise OSError: if the directory cannot be read.
+        """
+        try:
+            wanted = decode_lists((self._root / LISTS_KEY).read_bytes())
+        except (FileNotFoundError, BadDocument):
+            return Snapshot(), ()
+        lists = {}
+        for prefix in wanted:
+            try:
+                data = (self._root / list_key(prefix)).read_bytes()
+                lists[prefix] = Listing(revision(data), decode_list(data, prefix))
+            except (FileNotFoundError, BadDocument):
+                continue
+        snapshot = self._written = Snapshot(wanted, lists)
+        return snapshot, tuple(self._repositories(snapshot))
+
+    def _save(self, snapshot: Snapshot, repositories: Iterable[Repository]) -> None:
+        """Write what has changed; each file whole or not at all, the lists before what names them."""
+        before = self._written
+        for repository in repositories:
+            self._write(repository_key(repository.name), encode_repository(repository))
+        for prefix, listing in snapshot.lists.items():
+            if before.lists.get(prefix) is not listing:
+                self._write(list_key(prefix), encode_list(listing.repositories))
+        if snapshot.wanted != before.wanted or snapshot.lists.keys() != before.lists.keys():
+            self._write(LISTS_KEY, encode_lists(snapshot.wanted))
+        self._written = snapshot
+
+    def _repositories(self, snapshot: Snapshot) -> Iterable[tuple[Repository, str]]:
+        root = self._root / "v2"
+        for path in root.glob("**/_repository.json"):
+            name = path.parent.relative_to(root).as_posix()
+            if snapshot.revision_of(name) is None:
+                path.unlink(missing_ok=True)
+            elif path.stat().st_size <= DOCUMENT_LIMIT:
+                try:
+                    data = path.read_bytes()
+                    yield decode_repository(data, name), revision(data)
+                except BadDocument:
+                    path.unlink(missing_ok=True)
+
+    def _write(self, key: str, data: bytes) -> None:
+        path = self._root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(path.name + ".new")
+        aside.write_bytes(data)
+        os.replace(aside, path)

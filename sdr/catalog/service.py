@@ -1,0 +1,139 @@
+"""The service that polls for as long as the endpoint runs."""
+
+from collections.abc import Callable
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from sdr.catalog.catalog import Catalog, State
+from sdr.catalog.polling import Poll
+from sdr.catalog.saved import SavedCatalog
+from sdr.catalog.sources import InThread
+
+#: After failures the interval grows up to this many times, and never beyond this many seconds.
+BACKOFF_TIMES, BACKOFF_SECONDS = 8, 300.0
+
+
+def delay(interval: float, failures: int, retry_after: float, chance: float) -> float:
+    """Return the seconds until the next poll.
+
+    :param interval: between polls when all is well.
+    :param failures: polls that failed since the last good one.
+    :param retry_after: what the store asked for.
+    :param chance: from 0 to 1: endpoints that started together must not poll together.
+    """
+    longest = max(interval, min(interval * BACKOFF_TIMES, BACKOFF_SECONDS))
+    backed_off = min(interval * 2.0 ** min(failures, 10), longest)
+    return max(backed_off * (1.0 - 0.2 * chance), retry_after)
+
+
+class PollingService(Service):
+    """Polls at once, then again and again; keeps the last good copy on disk.
+
+    :param interval: seconds between polls.
+    :param chance: returns a number from 0 to 1, for the jitter.
+    :param saved: where the last good copy is kept, if anywhere.
+    """
+
+    name = "polling"
+    _log = Logger()
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        poll: Poll,
+        clock: IReactorTime,
+        interval: float,
+        chance: Callable[[], float],
+        in_thread: InThread,
+        saved: SavedCatalog | None = None,
+    ) -> None:
+        self._catalog = catalog
+        self._poll = poll
+        self._clock = clock
+        self._interval = interval
+        self._chance = chance
+        self._in_thread = in_thread
+        self._saved = saved
+        self._save_fails = False
+        self._timer: IDelayedCall | None = None
+        self._running: Deferred[None] | None = None
+        self._again = False
+
+    def startService(self) -> None:
+        """Start from the saved copy, and poll."""
+        super().startService()
+        if self._saved is not None:
+            try:
+                snapshot, repositories = self._saved.load()
+            except OSError as error:
+                self._log.warn("the saved catalog cannot be read: {error}", error=error)
+            else:
+                self._catalog.restore(snapshot, repositories)
+                if snapshot.count:
+                    self._log.info("starting from the saved catalog: {count} repositories", count=snapshot.count)
+        self._go()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop polling at once, in the middle of a poll too."""
+        super().stopService()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._catalog.stop()
+        running, stopped = self._running, succeed(None)
+        if running is not None:
+            stopped = Deferred()
+            running.addCallback(lambda _: stopped.callback(None))
+            running.cancel()
+        return stopped.addCallback(lambda _: self._catalog.source.stop())
+
+    def poll_now(self) -> None:
+        """Poll without waiting for the timer, and believe what the store says."""
+        self._poll.believe()
+        if self._timer is not None:
+            self._timer.reset(0)
+        else:
+            self._again = True
+
+    def _go(self) -> None:
+        self._timer = None
+        self._again = False
+        self._running = Deferred.fromCoroutine(self._once())
+        self._running.addErrback(self._surprised).addCallback(self._done)
+
+    async def _once(self) -> None:
+        await self._poll.run()
+        if self._saved is not None and self._catalog.state is State.LOADED:
+            await self._save(self._saved)
+
+    def _surprised(self, failure: Failure) -> None:
+        if self.running:
+            self._log.failure("a poll ended in an unexpected way; polling goes on", failure)
+
+    def _done(self, _: None) -> None:
+        self._running = None
+        if self.running:
+            if self._again:
+                self._poll.believe()
+            wait = 0.0 if self._again else self._delay()
+            self._timer = self._clock.callLater(wait, self._go)
+
+    def _delay(self) -> float:
+        return delay(self._interval, self._poll.failures, self._poll.retry_after, self._chance())
+
+    async def _save(self, saved: SavedCatalog) -> None:
+        write = saved.changes(self._catalog.snapshot)
+        if write is None:
+            return
+        try:
+            await self._in_thread(write)
+        except OSError as error:
+            if not self._save_fails:
+                self._log.warn("the catalog cannot be saved: {error}", error=error)
+            self._save_fails = True
+        else:
+            self._save_fails = False

@@ -1,0 +1,265 @@
+"""Where a catalog is read: a store over HTTP(S), or a directory."""
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, cast
+
+from treq.client import HTTPClient
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone, ResponseFailed, ResponseNeverReceived
+from twisted.web.http import PotentialDataLoss
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+from zope.interface import implementer
+
+R = TypeVar("R")
+
+#: A document of this many bytes is read in a thread: parsing it would hold up every other request.
+LARGE = 256 * 1024
+
+
+class InThread(Protocol):
+    """Runs a blocking call in a thread."""
+
+    def __call__(self, call: Callable[[], R], /) -> Deferred[R]:
+        """Return what the call returns, once it does."""
+        ...
+
+
+class FetchFailed(Exception):
+    """The store did not say whether the object is there, or what it is; the message says what happened.
+
+    :param retry_after: the seconds that the store asked to be left alone, or 0.
+    """
+
+    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a store said of an object.
+
+    :param status: 200, 304, 403 or 404; nothing else gets here.
+    :param body: for 200, the object.
+    :param etag: the validator to ask with next time, or empty.
+    """
+
+    status: int
+    body: bytes = b""
+    etag: str = ""
+
+
+class Source(Protocol):
+    """Where a catalog is read."""
+
+    @property
+    def location(self) -> str:
+        """The URL or directory, for messages."""
+        ...
+
+    async def fetch(self, key: str, *, limit: int, seconds: float, etag: str = "") -> Fetched:
+        """Read an object whole.
+
+        :param limit: the largest body in bytes.
+        :param seconds: the deadline of the whole exchange.
+        :param etag: what is held already; 304 if it still stands.
+        :raise FetchFailed: if neither the object nor its absence was seen.
+        """
+        ...
+
+    def stop(self) -> Deferred[None]:
+        """Let go of idle connections."""
+        ...
+
+
+class DirectorySource:
+    """A directory, read in threads: it may be on a slow or remote file system.
+
+    :param root: an absolute path.
+    :param in_thread: runs a blocking call elsewhere.
+    """
+
+    def __init__(self, root: str, in_thread: InThread) -> None:
+        self.location = root
+        self._in_thread = in_thread
+
+    async def fetch(self, key: str, *, limit: int, seconds: float, etag: str = "") -> Fetched:
+        """Read a file whole; see :class:`Source`."""
+        return await self._in_thread(lambda: read_file(os.path.join(self.location, key), limit, etag))
+
+    def stop(self) -> Deferred[None]:
+        """Nothing is held."""
+        done: Deferred[None] = Deferred()
+        done.callback(None)
+        return done
+
+
+def read_file(path: str, limit: int, etag: str) -> Fetched:
+    """Read a file as a store would serve it; blocking.
+
+    :raise FetchFailed: if it cannot be read, is not a plain file, or is larger than ``limit`` bytes.
+    """
+    try:
+        # Not blocking, for whoever put a named pipe here.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return Fetched(404)
+            found = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
+            if etag and etag == found:
+                return Fetched(304, etag=found)
+            body = file.read(limit + 1)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return Fetched(404)
+    except PermissionError:
+        return Fetched(403)
+    except OSError as error:
+        raise FetchFailed(f"{error.strerror or error}") from error
+    if len(body) > limit:
+        raise FetchFailed(f"larger than {limit} bytes")
+    return Fetched(200, body, found)
+
+
+class HTTPSource:
+    """A store's public URL.
+
+    :param base: the URL that the keys are put behind, without a slash at its end.
+    :param agent: makes the requests; redirects are not followed, whatever it does.
+    :param stop: closes the agent's idle connections.
+    """
+
+    def __init__(
+        self, base: str, agent: IAgent, clock: IReactorTime, stop: Callable[[], Deferred[None]] | None = None
+    ) -> None:
+        self.location = base
+        self._clock = clock
+        self._stop = stop
+        self._client = HTTPClient(_Verbatim(agent))
+
+    async def fetch(self, key: str, *, limit: int, seconds: float, etag: str = "") -> Fetched:
+        """Read an object whole; see :class:`Source`."""
+        exchange = Deferred.fromCoroutine(self._exchange(key, limit, etag))
+        try:
+            return await exchange.addTimeout(seconds, self._clock)
+        except TimeoutError as error:
+            raise FetchFailed(f"no complete answer within {seconds:g} s") from error
+        except (FetchFailed, CancelledError):
+            raise
+        except Exception as error:
+            # Whatever the agent, TLS or the name service found: the store was not reached.
+            raise FetchFailed(_reason(error)) from error
+
+    async def _exchange(self, key: str, limit: int, etag: str) -> Fetched:
+        headers = Headers({b"User-Agent": [b"sdr"]})
+        if etag:
+            headers.addRawHeader(b"If-None-Match", etag.encode("latin-1"))
+        response = await self._client.get(
+            f"{self.location}/{key}", headers=headers, allow_redirects=False, unbuffered=True
+        )
+        body = await _collect(cast(IResponse, response), limit)
+        validator = response.headers.getRawHeaders("etag", [""])[0]
+        if response.code == 200:
+            return Fetched(200, body, validator)
+        if response.code in (403, 404) or (response.code == 304 and etag):
+            return Fetched(response.code, etag=validator or etag)
+        raise FetchFailed(f"HTTP status {response.code}", _retry_after(response.headers))
+
+    def stop(self) -> Deferred[None]:
+        """Close idle connections."""
+        if self._stop is not None:
+            return self._stop()
+        done: Deferred[None] = Deferred()
+        done.callback(None)
+        return done
+
+
+def _retry_after(headers: Headers) -> float:
+    value = headers.getRawHeaders("retry-after", ["0"])[0]
+    return min(float(value), 300.0) if value.isascii() and value.isdigit() else 0.0
+
+
+def _reason(error: BaseException) -> str:
+    """Say in a few words why a request failed; Twisted wraps the cause in lists of failures."""
+    while isinstance(error, ResponseFailed | ResponseNeverReceived) and error.reasons:
+        error = error.reasons[0].value
+    return f"{type(error).__name__}: {error}".rstrip(": .").replace("\n", " ")[:200]
+
+
+def _collect(response: IResponse, limit: int) -> Deferred[bytes]:
+    """Read a body of at most ``limit`` bytes; an exchange that is given up closes its connection."""
+    body = _Body(limit)
+    response.deliverBody(body)
+    return body.done
+
+
+class _Body(TwistedProtocol):
+    """Collects a response's body. treq's own collector leaves the connection open when it is cancelled."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._pieces: list[bytes] = []
+        self._length = 0
+        self.done: Deferred[bytes] = Deferred(lambda _: self._abort())
+
+    def dataReceived(self, data: bytes) -> None:
+        """Keep a piece, or give up."""
+        self._length += len(data)
+        if self._length > self._limit:
+            self._pieces.clear()
+            self._fail(FetchFailed(f"larger than {self._limit} bytes"))
+            self._abort()
+        else:
+            self._pieces.append(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Hand over the whole, if it is whole; a body without a length ends where the connection does."""
+        if reason.check(ResponseDone, PotentialDataLoss):
+            if not self.done.called:
+                self.done.callback(b"".join(self._pieces))
+        else:
+            self._fail(FetchFailed("the connection was lost within the body"))
+
+    def _fail(self, error: FetchFailed) -> None:
+        if not self.done.called:
+            self.done.errback(error)
+
+    def _abort(self) -> None:
+        transport = self.transport
+        if transport is not None:
+            getattr(transport, "abortConnection", transport.loseConnection)()
+
+
+@implementer(IAgent)
+class _Verbatim:
+    """Asks for objects as they are: treq would accept gzip, and a few bytes could become gigabytes."""
+
+    def __init__(self, agent: IAgent) -> None:
+        self._agent = agent
+
+    def request(
+        self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: IBodyProducer | None = None
+    ) -> Deferred[IResponse]:
+        """Make a request without content coding."""
+        plain = Headers() if headers is None else headers.copy()
+        plain.setRawHeaders(b"Accept-Encoding", [b"identity"])
+        return self._agent.request(method, uri, plain, bodyProducer).addCallback(_as_it_is)
+
+
+def _as_it_is(response: IResponse) -> IResponse:
+    # Nothing above may decode a body, nor keep a store's cookies.
+    encoded = response.headers.getRawHeaders(b"Content-Encoding", [b"identity"]) != [b"identity"]
+    response.headers.removeHeader(b"Content-Encoding")
+    response.headers.removeHeader(b"Set-Cookie")
+    if encoded and response.code == 200:
+        _collect(response, 0).addErrback(lambda _: None)
+        raise FetchFailed("it has a Content-Encoding, which no object of a tree may have")
+    return response

@@ -1,0 +1,235 @@
+"""What is answered to each question: a pure function of the question, what is known, and the rules.
+
+The rows that are named below are those of docs/request-handling.md; a test goes through them one by one.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sdr.catalog.lookups import (
+    ABSENT,
+    UNKNOWN,
+    Known,
+    Lookup,
+    ManifestLookup,
+    Missing,
+    ReferrersLookup,
+    RepositoryLookup,
+    TagsLookup,
+)
+from sdr.cdn.locations import CDN
+from sdr.endpoint.answer import REDIRECT_CACHE, Answer, content, digest_header, error, manifest, matches, redirect
+from sdr.endpoint.front import front_page
+from sdr.endpoint.paging import BadNumber, page_of, parameter
+from sdr.registry.errors import (
+    BAD_REQUEST,
+    MANIFEST_UNKNOWN,
+    NAME_UNKNOWN,
+    NOT_FOUND,
+    PAGINATION_NUMBER_INVALID,
+    UNSUPPORTED,
+)
+from sdr.registry.grammar import Digest
+from sdr.registry.media_types import JSON, OCI_INDEX
+from sdr.registry.questions import (
+    Base,
+    BlobOf,
+    Front,
+    ManifestOf,
+    PathV1,
+    PingV1,
+    Question,
+    ReferrersOf,
+    Refused,
+    Repositories,
+    TagsOf,
+    read_path,
+)
+from sdr.tree.documents import ManifestEntry, Repository, encode_referrers, encode_repositories_page, encode_tags
+from sdr.tree.headers import REVALIDATE
+from sdr.tree.keys import blob_key, manifest_key, referrers_key, tags_key
+
+_API_VERSION = ("Docker-Distribution-Api-Version", "registry/2.0")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an operator decided.
+
+    :param inline: send manifests instead of redirecting to them.
+    :param browse: show which repositories there are.
+    """
+
+    cdn: CDN
+    inline: bool = False
+    browse: bool = False
+
+
+def answer(question: Question, known: Known, rules: Rules) -> Answer | Lookup[Any]:
+    """Decide. A lookup instead of an answer says what would decide; ask again once it is known. Never raises."""
+    got = _answer(question, known, rules)
+    if isinstance(got, Lookup):
+        return got
+    if question.path.startswith("/v2"):
+        got = replace(got, headers=(*got.headers, _API_VERSION))
+    return replace(got, body=b"") if question.method == "HEAD" else got
+
+
+def _answer(question: Question, known: Known, rules: Rules) -> Answer | Lookup[Any]:
+    if question.method not in ("GET", "HEAD"):  # row 1
+        return error(UNSUPPORTED, None, ("Allow", "GET, HEAD"))
+    match read_path(question.path):
+        case Refused() as refused:  # rows 2 and 15, and what breaks the grammar
+            return error(refused.error, refused.detail)
+        case Base():  # row 3
+            return content(b"{}", JSON, REVALIDATE)
+        case ManifestOf() as asked:
+            return _manifest(question, asked, known, rules)
+        case BlobOf() as asked:
+            return _blob(question, asked, known, rules)
+        case TagsOf() as asked:
+            return _tags(question, asked, known, rules)
+        case ReferrersOf() as asked:
+            return _referrers(question, asked, known, rules)
+        case Repositories():
+            return _repositories(question, known, rules)
+        case PingV1():  # row 13
+            return content(
+                b"{}",
+                JSON,
+                REVALIDATE,
+                ("X-Docker-Registry-Version", "sdr"),
+                ("X-Docker-Registry-Standalone", "false"),
+            )
+        case PathV1() as asked:
+            return _redirect(question, rules, asked.key, REVALIDATE, status=302)
+        case Front():  # row 14
+            return content(front_page(question, known, browse=rules.browse), "text/html; charset=utf-8", REVALIDATE)
+
+
+def _manifest(question: Question, asked: ManifestOf, known: Known, rules: Rules) -> Answer | Lookup[Any]:
+    """Rows 4 to 8."""
+    name, reference = asked.name, asked.reference
+    by_tag = not isinstance(reference, Digest)
+    document = known.recall(RepositoryLookup(name))
+    if document is None:
+        return RepositoryLookup(name)
+    entry = _entry_in(document, asked) if isinstance(document, Repository) else None
+    if entry is None:
+        itself = ManifestLookup(name, reference)
+        found = known.recall(itself)
+        if found is None and document is not UNKNOWN:
+            return itself
+        if found is ABSENT:
+            return _absent(name, str(reference), repository_too=document is ABSENT)
+        if found is None or isinstance(found, Missing):
+            return _redirect(question, rules, manifest_key(name, reference), REVALIDATE)  # row 8
+        entry = found.entry
+    if question.method == "HEAD":
+        return manifest(question, entry, b"", by_tag=by_tag)
+    if rules.inline:
+        return _inline(question, asked, entry, known, rules)
+    cached = REVALIDATE if by_tag else REDIRECT_CACHE
+    return _redirect(question, rules, manifest_key(name, entry.digest), cached, digest_header(entry.digest))
+
+
+def _inline(
+    question: Question, asked: ManifestOf, entry: ManifestEntry, known: Known, rules: Rules
+) -> Answer | Lookup[Any]:
+    """Row 5 with ``--manifests inline``: the bytes, as soon as they are known."""
+    by_tag = not isinstance(asked.reference, Digest)
+    if matches(question.if_none_match, f'"{entry.digest}"'):
+        return manifest(question, entry, b"", by_tag=by_tag)
+    itself = ManifestLookup(asked.name, entry.digest)
+    found = known.recall(itself)
+    if found is None:
+        return itself
+    if found is ABSENT and not by_tag:
+        return _absent(asked.name, str(asked.reference), repository_too=False)
+    if found is ABSENT:
+        # The tag's document has outlived its manifest: the tag's own object may know better.
+        return _redirect(question, rules, manifest_key(asked.name, asked.reference), REVALIDATE)
+    if isinstance(found, Missing) or not found.body:
+        cached = REVALIDATE if by_tag else REDIRECT_CACHE
+        return _redirect(question, rules, manifest_key(asked.name, entry.digest), cached, digest_header(entry.digest))
+    return manifest(question, found.entry, found.body, by_tag=by_tag)
+
+
+def _entry_in(document: Repository, asked: ManifestOf) -> ManifestEntry | None:
+    if isinstance(asked.reference, Digest):
+        return document.by_digest.get(asked.reference)
+    return document.tags.get(asked.reference)
+
+
+def _blob(question: Question, asked: BlobOf, known: Known, rules: Rules) -> Answer:
+    """Row 9: never a look."""
+    if known.is_absent(asked.name):
+        return error(NAME_UNKNOWN)
+    return _redirect(question, rules, blob_key(asked.digest), REDIRECT_CACHE, digest_header(asked.digest))
+
+
+def _tags(question: Question, asked: TagsOf, known: Known, rules: Rules) -> Answer | Lookup[Any]:
+    """Row 10."""
+    document = known.recall(RepositoryLookup(asked.name))
+    if document is None:
+        return RepositoryLookup(asked.name)
+    if isinstance(document, Repository):
+        tags = document.tag_names
+    else:
+        itself = TagsLookup(asked.name)
+        found = known.recall(itself)
+        if found is None and document is not UNKNOWN:
+            return itself
+        if found is ABSENT:
+            return error(NAME_UNKNOWN)
+        if found is None or isinstance(found, Missing):
+            return _redirect(question, rules, tags_key(asked.name), REVALIDATE)
+        tags = found
+    try:
+        page = page_of(tags, question)
+    except BadNumber as bad:
+        return error(PAGINATION_NUMBER_INVALID, str(bad))
+    return content(encode_tags(asked.name, page.items), JSON, REVALIDATE, *page.link)
+
+
+def _referrers(question: Question, asked: ReferrersOf, known: Known, rules: Rules) -> Answer | Lookup[Any]:
+    """Row 11: the specification wants an empty index, not 404, where there is nothing."""
+    itself = ReferrersLookup(asked.name, asked.digest)
+    found = known.recall(itself)
+    if found is None:
+        return itself
+    if found is UNKNOWN:
+        return _redirect(question, rules, referrers_key(asked.name, asked.digest), REVALIDATE)
+    referrers = () if isinstance(found, Missing) else found
+    wanted = parameter(question, "artifactType")
+    if wanted is None:
+        return content(encode_referrers(referrers), OCI_INDEX, REVALIDATE)
+    chosen = [referrer for referrer in referrers if referrer.get("artifactType") == wanted]
+    return content(encode_referrers(chosen), OCI_INDEX, REVALIDATE, ("OCI-Filters-Applied", "artifactType"))
+
+
+def _repositories(question: Question, known: Known, rules: Rules) -> Answer:
+    """Row 12."""
+    if not rules.browse:
+        return error(NOT_FOUND)
+    try:
+        page = page_of(known.names(), question)
+    except BadNumber as bad:
+        return error(PAGINATION_NUMBER_INVALID, str(bad))
+    return content(encode_repositories_page(page.items), JSON, REVALIDATE, *page.link)
+
+
+def _absent(name: str, reference: str, *, repository_too: bool) -> Answer:
+    """Say 404; docker 1.8 to 17.05 decide by ``detail`` whether to try protocol v1."""
+    if repository_too:
+        return error(NAME_UNKNOWN)
+    return error(MANIFEST_UNKNOWN, {"name": name, "reference": reference})
+
+
+def _redirect(
+    question: Question, rules: Rules, key: str, cache_control: str, *more: tuple[str, str], status: int = 307
+) -> Answer:
+    base = rules.cdn.base(question.host, question.scheme)
+    if base is None:
+        return error(BAD_REQUEST, "the Host header is missing or malformed")
+    return redirect(f"{base}/{key}", cache_control, *more, status=status)

@@ -1,0 +1,264 @@
+"""The files of a tree in a directory, served by the endpoint itself: the embedded default (`--cdn DIR`)."""
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from functools import partial
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import Request
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+from zope.interface import implementer
+
+from sdr.catalog.memory import Memory
+from sdr.catalog.sources import InThread
+from sdr.cdn.locations import OWN_TREE
+from sdr.endpoint.answer import Answer, digest_header, error, matches
+from sdr.endpoint.web import write, write_head
+from sdr.registry.errors import INTERNAL, NOT_FOUND, UNSUPPORTED, ErrorCode
+from sdr.registry.grammar import Digest
+from sdr.registry.manifests import MANIFEST_LIMIT, MalformedManifest, parse_manifest
+from sdr.tree.headers import Headers, headers_of
+
+#: Bytes that are read and written at a time.
+_PIECE = 256 * 1024
+_RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))")
+_UNSATISFIABLE = ErrorCode("RANGE_INVALID", 416, "the range is not within the file")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A file of the tree, open, with what it is served with.
+
+    :param descriptor: whoever opened the file closes it.
+    :param size: in bytes.
+    :param etag: with its quotation marks.
+    """
+
+    descriptor: int
+    size: int
+    etag: str
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of a file is asked for, from its first byte to before ``end``."""
+
+    start: int
+    end: int
+
+
+class TreeFiles(Resource):
+    """Serves the keys of the tree and nothing else of the directory.
+
+    :param root: the directory, as an absolute path.
+    :param in_thread: runs a blocking call elsewhere: every read of a file.
+    """
+
+    isLeaf = True
+    _log = Logger()
+
+    def __init__(self, root: str, in_thread: InThread) -> None:
+        super().__init__()
+        self._root = root
+        self._in_thread = in_thread
+        self._types: Memory[tuple[str, str], Headers] = Memory(10_000)
+
+    def render(self, request: Request) -> int:
+        """Serve a file, or say that it is not there."""
+        if request.method not in (b"GET", b"HEAD"):
+            self._say(request, error(UNSUPPORTED, None, ("Allow", "GET, HEAD")))
+            return NOT_DONE_YET
+        path = request.uri.decode("latin-1").partition("?")[0].removeprefix(f"{OWN_TREE}/")
+        key = path.replace("%3A", ":").replace("%3a", ":")
+        headers = headers_of(key)
+        if headers is None:
+            self._say(request, error(NOT_FOUND))
+            return NOT_DONE_YET
+        serving = Deferred.fromCoroutine(self._serve(request, key, headers))
+        request.notifyFinish().addErrback(lambda _: serving.cancel())
+        serving.addErrback(self._failed, request, key)
+        return NOT_DONE_YET
+
+    async def _serve(self, request: Request, key: str, headers: Headers) -> None:
+        found = await self._in_thread(lambda: self._open(key, headers))
+        if found is None:
+            self._say(request, error(NOT_FOUND))
+            return
+        try:
+            got, part = _answer(request, found)
+            if part is None or request.method == b"HEAD":
+                self._say(request, got)
+                return
+            write_head(request, got)
+            await _Sending(request, found.descriptor, part, self._in_thread).done
+        finally:
+            os.close(found.descriptor)
+        request.finish()
+
+    def _open(self, key: str, headers: Headers) -> OpenFile | None:
+        """Open a file and find out what it is; blocking."""
+        try:
+            descriptor = os.open(os.path.join(self._root, key), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as reason:
+            if not isinstance(reason, FileNotFoundError | NotADirectoryError):
+                self._log.warn("cannot read {key}: {reason}", key=key, reason=reason.strerror)
+            return None
+        try:
+            found = self._describe(descriptor, key, headers)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if found is None:
+            os.close(descriptor)
+        return found
+
+    def _describe(self, descriptor: int, key: str, headers: Headers) -> OpenFile | None:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        state = f"{status.st_mtime_ns:x}-{status.st_size:x}"
+        if not headers.content_type:
+            known = self._types.get((key, state)) or self._manifest_headers(descriptor, key, headers)
+            if known is None:
+                return None
+            self._types.put((key, state), known)
+            headers = known
+        etag = f'"{headers.digest}"' if headers.digest else f'"{state}"'
+        return OpenFile(descriptor, status.st_size, etag, headers)
+
+    def _manifest_headers(self, descriptor: int, key: str, headers: Headers) -> Headers | None:
+        """Take a manifest's type and digest from its bytes."""
+        data = os.pread(descriptor, MANIFEST_LIMIT + 1, 0)
+        digest = Digest.of(data, headers.digest.algorithm if headers.digest else "sha256")
+        try:
+            manifest = parse_manifest(data)
+            if headers.digest not in (None, digest):
+                raise MalformedManifest(f"its digest is {digest}")
+        except MalformedManifest as reason:
+            self._log.warn("{key} is not usable: {reason}", key=key, reason=reason)
+            return None
+        return Headers(manifest.media_type, headers.cache_control, digest)
+
+    def _failed(self, failure: Failure, request: Request, key: str) -> None:
+        if failure.check(CancelledError):  # the client has left
+            return
+        self._log.failure("cannot serve {key}", failure, key=key)
+        if request.startedWriting:
+            # Half of the file was promised: closing is the only way to say that it does not come.
+            request.loseConnection()
+        else:
+            self._say(request, error(INTERNAL))
+
+    def _say(self, request: Request, got: Answer) -> None:
+        write(request, Answer(got.status, got.headers) if request.method == b"HEAD" else got)
+
+
+def _answer(request: Request, found: OpenFile) -> tuple[Answer, Part | None]:
+    """Decide between the whole file, a part of it, and "you have it" (RFC 9110, sections 13 and 14)."""
+    shared = [
+        ("ETag", found.etag),
+        ("Cache-Control", found.headers.cache_control),
+        ("Accept-Ranges", "bytes"),
+    ]
+    if found.headers.digest is not None:
+        shared.append(digest_header(found.headers.digest))
+    if matches(request.getHeader("if-none-match") or "", found.etag):
+        return Answer(304, tuple(shared)), None
+    shared.append(("Content-Type", found.headers.content_type))
+    wanted = request.getHeader("range") if request.method == b"GET" else None
+    whole = Part(0, found.size)
+    if wanted is not None and request.getHeader("if-range") in (None, found.etag):
+        try:
+            part = read_range(wanted, found.size)
+        except Unsatisfiable:
+            return error(_UNSATISFIABLE, None, ("Content-Range", f"bytes */{found.size}")), None
+        if part is not None:
+            shared.append(("Content-Range", f"bytes {part.start}-{part.end - 1}/{found.size}"))
+            return Answer(206, (("Content-Length", str(part.end - part.start)), *shared)), part
+    return Answer(200, (("Content-Length", str(found.size)), *shared)), whole
+
+
+class Unsatisfiable(ValueError):
+    """The range asked for is not within the file."""
+
+
+def read_range(text: str, size: int) -> Part | None:
+    """Read a ``Range`` header.
+
+    :param size: of the file, in bytes.
+    :return: ``None`` for what is not one range of bytes: a server may send the whole file then.
+    :raise Unsatisfiable: if the file has no such part.
+    """
+    found = _RANGE.fullmatch(text.replace(" ", ""))
+    if found is None:
+        return None
+    first, last, suffix = found.groups()
+    if suffix is not None:
+        if not int(suffix) or not size:
+            raise Unsatisfiable
+        return Part(max(0, size - int(suffix)), size)
+    if last is not None and int(last) < int(first):
+        return None
+    if int(first) >= size:
+        raise Unsatisfiable
+    return Part(int(first), min(size, int(last) + 1) if last is not None else size)
+
+
+@implementer(IPushProducer)
+class _Sending:
+    """Sends a part of a file as fast as the client takes it; reads are done in threads.
+
+    :param descriptor: stays open until ``done`` has fired.
+    """
+
+    def __init__(self, request: Request, descriptor: int, part: Part, in_thread: InThread) -> None:
+        self._request = request
+        self._descriptor = descriptor
+        self._part = part
+        self._in_thread = in_thread
+        self._resumed: Deferred[None] | None = None
+        self._paused = False
+        request.registerProducer(self, True)
+        self.done: Deferred[None] = Deferred.fromCoroutine(self._send())
+
+    async def _send(self) -> None:
+        at = self._part.start
+        try:
+            while at < self._part.end:
+                if self._paused:
+                    self._resumed = Deferred()
+                    await self._resumed
+                length = min(_PIECE, self._part.end - at)
+                # Not read(): a request that ends meanwhile closes the file, and an offset would be somebody else's.
+                piece = await self._in_thread(partial(os.pread, self._descriptor, length, at))
+                if not piece:
+                    raise OSError("the file is shorter than it was")
+                at += len(piece)
+                self._request.write(piece)
+        except CancelledError:
+            raise  # the client has left, and the request's channel with it
+        except BaseException:
+            self._request.unregisterProducer()
+            raise
+        self._request.unregisterProducer()
+
+    def pauseProducing(self) -> None:
+        """Wait: the client is slower than the disk."""
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """Go on."""
+        self._paused = False
+        if self._resumed is not None:
+            resumed, self._resumed = self._resumed, None
+            resumed.callback(None)
+
+    def stopProducing(self) -> None:
+        """Stop: the connection is lost, and the request says so too."""

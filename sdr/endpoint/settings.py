@@ -1,0 +1,149 @@
+"""The options' values: from what a person wrote to what the parts are built from."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from sdr.cdn.locations import BadURL, BaseURL, parse_base
+
+DEFAULT_PORT = 5000
+_TCP = re.compile(r"(?:tcp6?|ssl|tls):(?:port=)?([0-9]+)(?=:|$)|.*:port=([0-9]+)(?=:|$)")
+_LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]+){3}|::1")
+
+
+class BadSetting(ValueError):
+    """An option's value cannot be used; the message names the option, the reason and the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an endpoint is built from.
+
+    :param cdn: a URL, or a directory's absolute path.
+    :param store: the same, for where the catalog is polled.
+    :param public_url: the endpoint's own address, or ``None`` to take it from each request.
+    :param listen: Twisted endpoint descriptions; empty for the default port.
+    :param poll: seconds.
+    :param state_dir: an absolute path, or nothing.
+    :param access_log: an absolute path, ``-``, or nothing.
+    :param store_is_cdn: whether no store was given of its own.
+    """
+
+    cdn: BaseURL | str
+    store: BaseURL | str
+    public_url: BaseURL | None
+    listen: tuple[str, ...]
+    poll: float
+    state_dir: str | None
+    inline: bool
+    browse: bool
+    access_log: str | None
+    store_is_cdn: bool
+
+
+def read_settings(
+    *,
+    cdn: str | None,
+    store: str | None,
+    public_url: str | None,
+    listen: Sequence[str],
+    poll: str,
+    state_dir: str | None,
+    manifests: str,
+    browse: bool,
+    access_log: str | None,
+) -> Settings:
+    """Check the options' values.
+
+    :raise BadSetting: if one cannot be used.
+    """
+    if not cdn:
+        raise BadSetting("--cdn is missing: give the CDN's URL, or the directory of a tree")
+    where = _place("--cdn", cdn)
+    own = None if public_url is None else _url("--public-url", public_url)
+    if isinstance(where, BaseURL):
+        _refuse_itself(where, own, listen)
+    if manifests not in ("redirect", "inline"):
+        raise BadSetting(f"--manifests {manifests}: it is redirect or inline")
+    return Settings(
+        cdn=where,
+        store=where if store is None else _place("--store", store),
+        public_url=own,
+        listen=tuple(listen),
+        poll=_seconds("--poll", poll),
+        state_dir=None if state_dir is None else _directory("--state-dir", state_dir),
+        inline=manifests == "inline",
+        browse=browse,
+        access_log=None if access_log is None else _log_file("--access-log", access_log),
+        store_is_cdn=store is None and isinstance(where, BaseURL),
+    )
+
+
+def _place(option: str, text: str) -> BaseURL | str:
+    if text.startswith("file://"):
+        parts = urlsplit(text)
+        if parts.netloc not in ("", "localhost"):
+            raise BadSetting(f"{option} {text}: a file URL has three slashes: file:///DIRECTORY")
+        return _directory(option, unquote(parts.path))
+    if "://" in text:
+        return _url(option, text)
+    if not os.path.isdir(text) and not text.startswith(("/", ".")):
+        raise BadSetting(f"{option} {text}: it is no directory; a URL begins with https:// or http://")
+    return _directory(option, text)
+
+
+def _url(option: str, text: str) -> BaseURL:
+    try:
+        return parse_base(text)
+    except BadURL as error:
+        raise BadSetting(f"{option} {text}: {error}") from error
+
+
+def _directory(option: str, text: str) -> str:
+    path = os.path.abspath(text)
+    if not os.path.exists(path):
+        raise BadSetting(f"{option} {text}: there is no such directory; create it first")
+    if not os.path.isdir(path):
+        raise BadSetting(f"{option} {text}: it is not a directory")
+    return path
+
+
+def _seconds(option: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 86400.0:
+        raise BadSetting(f"{option} {text}: it is a number of seconds, from 0.1 to 86400")
+    return seconds
+
+
+def _log_file(option: str, text: str) -> str:
+    if text == "-":
+        return text
+    path = os.path.abspath(text)
+    try:
+        with open(path, "a"):
+            pass
+    except OSError as error:
+        raise BadSetting(f"{option} {text}: it cannot be written: {error.strerror}") from error
+    return path
+
+
+def _refuse_itself(cdn: BaseURL, own: BaseURL | None, listen: Sequence[str]) -> None:
+    """Refuse a CDN that is the endpoint itself: it would redirect for ever, and old dockers would follow for ever."""
+    same = own is not None and (own.host, own.port) == (cdn.host, cdn.port) and own.path == cdn.path
+    ports = {port_of(description) for description in listen} or {DEFAULT_PORT}
+    if same or (_LOOPBACK.fullmatch(cdn.host) and cdn.port in ports):
+        raise BadSetting(
+            f"--cdn {cdn.text}: it is the endpoint's own address, so redirects would never end;"
+            " give the address that serves the files (or their directory, and the endpoint serves them itself)"
+        )
+
+
+def port_of(description: str) -> int | None:
+    """Return the port in a Twisted endpoint description, if it has one."""
+    found = _TCP.match(description)
+    return None if found is None else int(found[1] or found[2])

@@ -1,0 +1,134 @@
+"""The Twisted Web side of a question: a leaf that reads the raw request, has it decided, and writes the answer."""
+
+from typing import Any, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import Request
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET
+
+from sdr.catalog.catalog import Catalog
+from sdr.catalog.lookups import Lookup, Missing
+from sdr.endpoint.answer import Answer, error
+from sdr.endpoint.answers import Rules, answer
+from sdr.registry.errors import INTERNAL
+from sdr.registry.questions import Question
+
+T = TypeVar("T")
+
+
+class _Asked:
+    """What is known, and what the looks of one question found: it sees each of them, however soon it is forgotten."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._found: dict[Lookup[Any], Any] = {}
+        self.is_absent = catalog.is_absent
+        self.names = catalog.names
+
+    def recall(self, lookup: Lookup[T]) -> T | Missing | None:
+        """Return what is known without a look."""
+        if lookup not in self._found:
+            return self._catalog.recall(lookup)
+        found: T | Missing = self._found[lookup]
+        return found
+
+    async def look(self, lookup: Lookup[Any]) -> None:
+        """Look at the store."""
+        self._found[lookup] = await self._catalog.look(lookup)
+
+
+class Questions(Resource):
+    """Answers every path below it: names contain slashes, so the raw path is read as a whole."""
+
+    isLeaf = True
+    _log = Logger()
+
+    def __init__(self, catalog: Catalog, rules: Rules) -> None:
+        super().__init__()
+        self._catalog = catalog
+        self._rules = rules
+
+    def render(self, request: Request) -> int:
+        """Answer at once where that can be, and after a look at the store elsewhere."""
+        question = question_from(request)
+        try:
+            got = answer(question, self._catalog, self._rules)
+        except Exception:
+            self._log.failure("cannot answer {path}", path=question.path)
+            got = error(INTERNAL)
+        if isinstance(got, Answer):
+            write(request, got)
+        else:
+            self._answer_later(request, question, got)
+        return NOT_DONE_YET
+
+    def _answer_later(self, request: Request, question: Question, lookup: Lookup[Any]) -> None:
+        deciding = Deferred.fromCoroutine(self._decide(question, lookup))
+        request.notifyFinish().addErrback(lambda _: deciding.cancel())
+        deciding.addErrback(self._failed, question)
+        deciding.addCallback(lambda got: None if got is None else write(request, got))
+
+    async def _decide(self, question: Question, lookup: Lookup[Any]) -> Answer:
+        asked = _Asked(self._catalog)
+        while True:
+            await asked.look(lookup)
+            got = answer(question, asked, self._rules)
+            if isinstance(got, Answer):
+                return got
+            lookup = got
+
+    def _failed(self, failure: Failure, question: Question) -> Answer | None:
+        if failure.check(CancelledError):  # the client has left
+            return None
+        self._log.failure("cannot answer {path}", failure, path=question.path)
+        return error(INTERNAL)
+
+
+class Root(Resource):
+    """The top of the tree: what is not a child is answered by the leaf too, as the rules say."""
+
+    def __init__(self, questions: Questions) -> None:
+        super().__init__()
+        self._questions = questions
+        for name in (b"v2", b"v1"):
+            self.putChild(name, questions)
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        """Leave the front page, and what there is not, to the questions."""
+        return self._questions
+
+
+def question_from(request: Request) -> Question:
+    """Read a question from a request as it came over the wire."""
+    headers = request.requestHeaders
+    path, _, query = request.uri.decode("latin-1").partition("?")
+    hosts = headers.getRawHeaders("host", [])
+    return Question(
+        method=request.method.decode("latin-1"),
+        path=path,
+        query=query,
+        accept=",".join(headers.getRawHeaders("accept", [])),
+        host=hosts[0] if len(hosts) == 1 else "",
+        scheme="https" if request.isSecure() else "http",
+        if_none_match=",".join(headers.getRawHeaders("if-none-match", [])),
+        peer=getattr(request.getClientAddress(), "host", ""),
+    )
+
+
+def write(request: Request, got: Answer) -> None:
+    """Write an answer and finish the request."""
+    write_head(request, got)
+    if got.body:
+        request.write(got.body)
+    request.finish()
+
+
+def write_head(request: Request, got: Answer) -> None:
+    """Set an answer's status and headers."""
+    request.setResponseCode(got.status)
+    request.setHeader("Server", "sdr")
+    for name, value in got.headers:
+        request.setHeader(name, value)

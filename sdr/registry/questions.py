@@ -1,0 +1,155 @@
+"""What a registry request asks for, read from its raw path (OCI Distribution Specification 1.1, "Endpoints")."""
+
+import re
+from dataclasses import dataclass
+
+from sdr.registry.errors import DIGEST_INVALID, MANIFEST_INVALID, NAME_INVALID, NOT_FOUND, ErrorCode
+from sdr.registry.grammar import Digest, Reference, is_name, parse_reference
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request, as far as an answer can depend on it; text is the request's bytes read as Latin-1.
+
+    :param path: as received, still percent-encoded, without the query.
+    :param query: as received, without the question mark.
+    :param host: the one ``Host`` header, or empty.
+    :param scheme: the connection's, ``http`` or ``https``.
+    :param peer: the client's address.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    accept: str = ""
+    host: str = ""
+    scheme: str = "http"
+    if_none_match: str = ""
+    peer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """``/v2/``, by which a client finds out whether this is a registry."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestOf:
+    """``/v2/<name>/manifests/<reference>``."""
+
+    name: str
+    reference: Reference
+
+
+@dataclass(frozen=True, slots=True)
+class BlobOf:
+    """``/v2/<name>/blobs/<digest>``."""
+
+    name: str
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class TagsOf:
+    """``/v2/<name>/tags/list``."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReferrersOf:
+    """``/v2/<name>/referrers/<digest>``."""
+
+    name: str
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Repositories:
+    """``/v2/_catalog``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """``/``: a person with a browser."""
+
+
+@dataclass(frozen=True, slots=True)
+class PingV1:
+    """``/v1/_ping``."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathV1:
+    """Any other path of the v1 protocol.
+
+    :param key: the path without ``/v1/``, fit for the tree of 2014.
+    """
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A path that is none of ours.
+
+    :param detail: what broke the grammar, or nothing.
+    """
+
+    error: ErrorCode
+    detail: str | None = None
+
+
+Asked = Base | ManifestOf | BlobOf | TagsOf | ReferrersOf | Repositories | Front | PingV1 | PathV1 | Refused
+
+# What may stand in a segment at all: so dot segments, escapes, backslashes and empty segments end here.
+_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]*")
+
+
+def read_path(path: str) -> Asked:
+    """Tell what a raw path asks for; never raises."""
+    if path in ("/v2/", "/v2"):
+        return Base()
+    if path.startswith("/v2/"):
+        return _read_v2(path)
+    if path.startswith("/v1/"):
+        return _read_v1(path)
+    return Front() if path == "/" else Refused(NOT_FOUND)
+
+
+def _read_v2(path: str) -> Asked:
+    # The one escape that clients send without need: the colon of a digest, in the last segment.
+    head, slash, last = path[len("/v2/") :].rpartition("/")
+    segments = [*head.split("/"), last.replace("%3A", ":").replace("%3a", ":")] if slash else [last]
+    if segments == ["_catalog"]:
+        return Repositories()
+    if len(segments) < 3 or not all(map(_SEGMENT.fullmatch, segments[:-1])):
+        return Refused(NOT_FOUND)
+    name, kind, wanted = "/".join(segments[:-2]), segments[-2], segments[-1]
+    if kind not in ("manifests", "blobs", "referrers") and (kind, wanted) != ("tags", "list"):
+        return Refused(NOT_FOUND)
+    if "%" in wanted or "\\" in wanted or wanted in ("", ".", ".."):
+        return Refused(NOT_FOUND)
+    if not is_name(name):
+        return Refused(NAME_INVALID, name)
+    if kind == "tags":
+        return TagsOf(name)
+    if kind == "manifests":
+        try:
+            return ManifestOf(name, parse_reference(wanted))
+        except ValueError:
+            return Refused(DIGEST_INVALID if ":" in wanted else MANIFEST_INVALID, wanted)
+    try:
+        digest = Digest.parse(wanted)
+    except ValueError:
+        return Refused(DIGEST_INVALID, wanted)
+    return BlobOf(name, digest) if kind == "blobs" else ReferrersOf(name, digest)
+
+
+def _read_v1(path: str) -> Asked:
+    key = path[len("/v1/") :]
+    if key in ("_ping", "_ping/"):
+        return PingV1()
+    if key.startswith("_") or not all(map(_SEGMENT.fullmatch, key.split("/"))):
+        return Refused(NOT_FOUND)
+    return PathV1(key)
