@@ -7,7 +7,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorCore, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -48,12 +48,10 @@ class ListeningService(Service):
 
     def __init__(
         self,
-        reactor: IReactorCore,
         factory: IProtocolFactory,
         addresses: Sequence[tuple[IStreamServerEndpoint, str]],
         greeting: str,
     ) -> None:
-        self._reactor = reactor
         self._factory = factory
         self._addresses = addresses
         self._greeting = greeting
@@ -80,25 +78,23 @@ class ListeningService(Service):
     def _listen(self) -> None:
         self._listens = True
         for address, description in self._addresses:
-            address.listen(self._factory).addCallbacks(self._ports.append, self._refused, errbackArgs=(description,))
+            refused: list[Failure] = []
+            address.listen(self._factory).addCallbacks(self._ports.append, refused.append)
+            if refused:
+                # An endpoint that runs on without listening looks well and is deaf.
+                raise SystemExit(_refusal(refused[0].value, description))
         where = ", ".join(_address(port) for port in self._ports)
         self._log.info("{greeting}", greeting=f"listening on {where}; {self._greeting}")
 
-    def _refused(self, failure: Failure, description: str) -> None:
-        """End the program: an endpoint that runs on without listening looks well and is deaf."""
-        reason = failure.value
-        cause = getattr(reason, "socketError", reason)
-        code, text = getattr(cause, "errno", None), getattr(cause, "strerror", None) or str(cause)
-        advice = {
-            errno.EADDRINUSE: "; stop the program that listens there, or choose another address with --listen",
-            errno.EACCES: "; choose a port above 1023 with --listen, or start as root with twistd's --uid",
-        }.get(code or 0, "")
-        message = f"sdr: cannot listen on {description}: {text}{advice}"
-        if getattr(self._reactor, "running", False):
-            self._log.critical("{message}", message=message)
-            self._reactor.stop()
-        else:
-            raise SystemExit(message)
+
+def _refusal(reason: BaseException | None, description: str) -> str:
+    cause = getattr(reason, "socketError", reason)
+    code, text = getattr(cause, "errno", None), getattr(cause, "strerror", None) or str(cause)
+    advice = {
+        errno.EADDRINUSE: "; stop the program that listens there, or choose another address with --listen",
+        errno.EACCES: "; choose a port above 1023 with --listen, or start as root with twistd's --uid",
+    }.get(code or 0, "")
+    return f"sdr: cannot listen on {description}: {text}{advice}"
 
 
 async def _stopped(port: IListeningPort) -> None:

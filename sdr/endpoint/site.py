@@ -1,7 +1,6 @@
 """The HTTP side of the endpoint: what a connection may cost, and the access log."""
 
 import os
-import sys
 from typing import Any, BinaryIO, cast
 
 from twisted.internet.interfaces import IReactorTime, ITransport
@@ -124,7 +123,8 @@ class EndpointSite(Site):
     def _openLogFile(self, path: str | bytes) -> Any:
         # Twisted's hook for subclasses; its own choice would rotate at a megabyte and keep every old file.
         if path == "-":
-            return os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+            # The descriptor, not sys.stdout: twistd puts its log in the place of that.
+            return os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
         return open(path, "a", buffering=1, encoding="utf-8", newline="\n")
 
     def getContentFile(self, length: int | None) -> BinaryIO:

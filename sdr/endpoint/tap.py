@@ -121,7 +121,6 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     HangUpService(reactor, polling.poll_now).setServiceParent(services)
     # Last, so that it stops first.
     ListeningService(
-        reactor,
         EndpointSite(_root(settings, catalog, in_thread), reactor, settings.access_log),
         _addresses(settings, reactor),
         _greeting(settings),
