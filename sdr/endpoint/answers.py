@@ -9,6 +9,7 @@ from typing import Any
 from sdr.catalog.lookups import (
     ABSENT,
     UNKNOWN,
+    FoundManifest,
     Known,
     Lookup,
     ManifestLookup,
@@ -140,19 +141,19 @@ def _inline(
     by_tag = not isinstance(asked.reference, Digest)
     if matches(question.if_none_match, f'"{entry.digest}"'):
         return manifest(question, entry, b"", by_tag=by_tag)
-    itself = ManifestLookup(asked.name, entry.digest)
-    found = known.recall(itself)
-    if found is None:
-        return itself
-    if found is ABSENT and not by_tag:
-        return _absent(asked.name, str(asked.reference), repository_too=False)
-    if found is ABSENT:
-        # The tag's document has outlived its manifest: the tag's own object may know better.
-        return _redirect(question, rules, manifest_key(asked.name, asked.reference), REVALIDATE)
-    if isinstance(found, Missing) or not found.body:
-        cached = REVALIDATE if by_tag else REDIRECT_CACHE
-        return _redirect(question, rules, manifest_key(asked.name, entry.digest), cached, digest_header(entry.digest))
-    return manifest(question, found.entry, found.body, by_tag=by_tag)
+    # Where the tag's document has outlived its manifest, the tag's own object knows better.
+    for reference in (entry.digest, asked.reference):
+        itself = ManifestLookup(asked.name, reference)
+        found = known.recall(itself)
+        if found is None:
+            return itself
+        if isinstance(found, FoundManifest) and found.body:
+            return manifest(question, found.entry, found.body, by_tag=by_tag)
+        if found is not ABSENT:
+            cached = REVALIDATE if by_tag else REDIRECT_CACHE
+            promised = (digest_header(reference),) if isinstance(reference, Digest) else ()
+            return _redirect(question, rules, manifest_key(asked.name, reference), cached, *promised)
+    return _absent(asked.name, str(asked.reference), repository_too=False)
 
 
 def _entry_in(document: Repository, asked: ManifestOf) -> ManifestEntry | None:
@@ -202,8 +203,10 @@ def _referrers(question: Question, asked: ReferrersOf, known: Known, rules: Rule
         return _redirect(question, rules, referrers_key(asked.name, asked.digest), REVALIDATE)
     referrers = () if isinstance(found, Missing) else found
     wanted = parameter(question, "artifactType")
-    if wanted is None:
+    if not wanted:
         return content(encode_referrers(referrers), OCI_INDEX, REVALIDATE)
+    # A plus that a client left as it is reads as a space; no media type has one.
+    wanted = wanted.replace(" ", "+")
     chosen = [referrer for referrer in referrers if referrer.get("artifactType") == wanted]
     return content(encode_referrers(chosen), OCI_INDEX, REVALIDATE, ("OCI-Filters-Applied", "artifactType"))
 

@@ -1,0 +1,120 @@
+"""Tests of the options' values."""
+
+import os
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from sdr.cdn.locations import BaseURL
+from sdr.endpoint.settings import BadSetting, Settings, port_of, read_settings
+
+CDN = "https://cdn.example.com/tree"
+
+
+def settings(**given: Any) -> Settings:
+    """Read settings, with defaults for what is not given."""
+    values: dict[str, Any] = {
+        "cdn": CDN,
+        "store": None,
+        "public_url": None,
+        "listen": (),
+        "poll": "30",
+        "state_dir": None,
+        "manifests": "redirect",
+        "browse": False,
+        "access_log": None,
+    }
+    return read_settings(**{**values, **given})
+
+
+class SettingsTests(SynchronousTestCase):
+    """What is read, and what is refused."""
+
+    def test_defaults(self) -> None:
+        """The store is the CDN unless it is given, and that is known."""
+        got = settings()
+        assert isinstance(got.cdn, BaseURL)
+        self.assertEqual((got.cdn.text, got.store, got.store_is_cdn, got.poll), (CDN, got.cdn, True, 30.0))
+
+    def test_directories(self) -> None:
+        """A directory is known by an absolute path, whatever the working directory becomes."""
+        path = self.mktemp()
+        os.makedirs(path)
+        absolute = os.path.abspath(path)
+        for given in (path, absolute, f"file://{absolute}", f"file://localhost{absolute}"):
+            got = settings(cdn=given)
+            self.assertEqual((got.cdn, got.store, got.store_is_cdn), (absolute, absolute, False))
+        self.assertEqual(settings(state_dir=path).state_dir, absolute)
+
+    def test_slash_at_the_end(self) -> None:
+        """A base URL means the same with and without a slash at its end."""
+        self.assertEqual(settings(cdn=f"{CDN}/"), settings())
+
+    def test_refused(self) -> None:
+        """Each bad value is refused in one line that names the option and the reason."""
+        a_file = self.mktemp()
+        with open(a_file, "w"):
+            pass
+        for option, value, reason in (
+            ("cdn", None, "missing"),
+            ("cdn", "", "missing"),
+            ("cdn", "cdn.example.com/tree", "https://"),
+            ("cdn", "ftp://cdn.example.com", "https://"),
+            ("cdn", f"{CDN}?x=1", "query"),
+            ("cdn", f"{CDN}?", "query"),
+            ("cdn", f"{CDN}#x", "fragment"),
+            ("cdn", "https://user:secret@cdn.example.com", "password"),
+            ("cdn", "https://", "host"),
+            ("cdn", "https://cdn.example.com:99999/", "ort"),
+            ("cdn", "https://cdn.example.com/a/../b", "path"),
+            ("cdn", "https://cdn.example.com/a//b", "path"),
+            ("cdn", "https://cdn.example.com/a b", "path"),
+            ("cdn", "./no-such-directory", "no such directory"),
+            ("cdn", os.path.abspath(a_file), "not a directory"),
+            ("store", "/no/such/directory", "no such directory"),
+            ("store", "file://elsewhere/tree", "three slashes"),
+            ("public_url", "registry.example.com", "https://"),
+            ("poll", "soon", "seconds"),
+            ("poll", "0", "seconds"),
+            ("poll", "-1", "seconds"),
+            ("poll", "nan", "seconds"),
+            ("poll", "inf", "seconds"),
+            ("state_dir", "/no/such/directory", "no such directory"),
+            ("manifests", "both", "redirect or inline"),
+            ("access_log", "/no/such/directory/log", "cannot be written"),
+        ):
+            error = self.assertRaises(BadSetting, settings, **{option: value})
+            self.assertIn(f"--{option.replace('_', '-')}", str(error))
+            self.assertIn(reason, str(error), value)
+            self.assertNotIn("\n", str(error))
+
+    def test_itself(self) -> None:
+        """A CDN that is the endpoint's own address is refused: redirects would never end."""
+        for given in (
+            {"cdn": "http://localhost:5000"},
+            {"cdn": "http://127.0.0.1:5000/tree"},
+            {"cdn": "http://[::1]:8080", "listen": ("tcp6:8080",)},
+            {"cdn": "http://127.0.0.1:80", "listen": ("tcp:port=80:interface=127.0.0.1",)},
+            {"cdn": "https://registry.example.com", "public_url": "https://registry.example.com/"},
+            {"cdn": "https://Registry.example.com:443", "public_url": "https://registry.example.com"},
+        ):
+            error = self.assertRaises(BadSetting, settings, **given)
+            self.assertIn("own address", str(error))
+
+    def test_neighbours(self) -> None:
+        """Another port of this machine, and another path of the endpoint's own host, are CDNs like any other."""
+        settings(cdn="http://127.0.0.1:8080")
+        settings(cdn="http://127.0.0.1:5000", listen=("tcp:5001",))
+        settings(cdn="https://registry.example.com/tree", public_url="https://registry.example.com")
+
+    def test_port_of(self) -> None:
+        """The port is found in the usual descriptions of an endpoint."""
+        for description, port in (
+            ("tcp:5000", 5000),
+            ("tcp6:5000:interface=::", 5000),
+            ("tcp:interface=127.0.0.1:port=81", 81),
+            ("ssl:443:privateKey=x", 443),
+            ("unix:/run/sdr.sock", None),
+            ("systemd:domain=INET:index=0", None),
+        ):
+            self.assertEqual(port_of(description), port, description)

@@ -1,0 +1,184 @@
+"""Tests of what a connection may cost: raw bytes in, raw bytes out, and a clock that the test moves."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.address import IPv6Address
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+
+from sdr.endpoint.site import BODY_LIMIT, IDLE_SECONDS, REQUEST_SECONDS, EndpointSite
+from tests.endpoint.trees import BODY, DIGEST, endpoint, polled_catalog, write_tree
+
+ASK = b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class ConnectionTests(SynchronousTestCase):
+    """One connection to the site."""
+
+    def setUp(self) -> None:
+        """Make a site, and connect to it."""
+        root = Path(self.mktemp())
+        write_tree(root)
+        self.reactor = MemoryReactorClock()
+        self.root = endpoint(polled_catalog(root, self.reactor))
+        self.site = EndpointSite(self.root, self.reactor)
+        self.site.doStart()
+        self.addCleanup(self.site.doStop)
+        self.connect()
+
+    def connect(self) -> None:
+        """Open another connection."""
+        self.protocol: Any = self.site.buildProtocol(IPv6Address("TCP", "::1", 4))
+        self.transport = StringTransport(peerAddress=IPv6Address("TCP", "::ffff:192.0.2.7", 4))
+        self.protocol.makeConnection(self.transport)
+
+    def test_keep_alive(self) -> None:
+        """A connection serves one request after another, until it has been idle for too long."""
+        for _ in range(3):
+            self.transport.clear()
+            self.protocol.dataReceived(ASK)
+            self.assertIn(b"HTTP/1.1 200 ", self.transport.value())
+            self.reactor.advance(IDLE_SECONDS - 1)
+            self.assertFalse(self.transport.disconnecting)
+        self.reactor.advance(2)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_silent_connection(self) -> None:
+        """A connection on which nothing is ever said is closed."""
+        self.reactor.advance(IDLE_SECONDS + 1)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_dribbled_headers(self) -> None:
+        """A request that comes a byte now and then is not waited for longer than any other."""
+        for byte in b"GET /v2/ HTTP/1.1\r\nX: " + b"x" * 100:
+            self.protocol.dataReceived(bytes([byte]))
+            self.reactor.advance(1)
+            if self.transport.disconnecting:
+                break
+        self.assertTrue(self.transport.disconnecting)
+        self.assertLessEqual(self.reactor.seconds(), REQUEST_SECONDS + 2)
+
+    def test_slow_body(self) -> None:
+        """A body that never ends is not waited for either."""
+        self.protocol.dataReceived(b"PUT /v2/a/manifests/b HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        for _ in range(REQUEST_SECONDS + 1):
+            self.protocol.dataReceived(b"x")
+            self.reactor.advance(1)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_body_is_thrown_away(self) -> None:
+        """A request with a body gets its answer, and the body is kept nowhere."""
+        self.protocol.dataReceived(b"PUT /v2/a/manifests/b HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n")
+        request = self.protocol.requests[-1]
+        self.protocol.dataReceived(b"x" * 199_999)
+        self.assertEqual(request.content.tell(), 0)
+        self.protocol.dataReceived(b"x")
+        self.assertIn(b"HTTP/1.1 405 ", self.transport.value())
+
+    def test_large_body_is_refused(self) -> None:
+        """A body that says it is large is refused before it is sent, without the invitation to send it."""
+        head = f"PUT /v2/a/manifests/b HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {BODY_LIMIT + 1}"
+        self.protocol.dataReceived(head.encode() + b"\r\n\r\n" + b"x" * 100)
+        self.assertTrue(self.transport.value().startswith(b"HTTP/1.1 413 "))
+        self.assertNotIn(b"100 Continue", self.transport.value())
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_large_chunked_body_is_refused(self) -> None:
+        """A body that does not say how large it is is refused once it is too large."""
+        self.protocol.dataReceived(b"PUT /v2/a/b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+        sent = 0
+        while not self.transport.disconnecting and sent < 4 * BODY_LIMIT:
+            self.protocol.dataReceived(chunk)
+            sent += len(chunk)
+        self.assertIn(b"HTTP/1.1 413 ", self.transport.value())
+        self.assertLess(sent, 3 * BODY_LIMIT)
+
+    def test_large_headers(self) -> None:
+        """Headers beyond any sense are a bad request."""
+        self.protocol.dataReceived(
+            b"GET /v2/ HTTP/1.1\r\n" + b"X: " + b"x" * 10_000 + b"\r\nY: " + b"y" * 10_000 + b"\r\n\r\n"
+        )
+        self.assertIn(b" 400 ", self.transport.value().split(b"\r\n")[0])
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_garbage(self) -> None:
+        """Bytes that are no HTTP end the connection, and nothing is logged as an error."""
+        for garbage in (
+            b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+            b"\r\n\r\n\r\n\r\n",
+            b"GET\r\n\r\n",
+            b"a b c d\r\n\r\n",
+        ):
+            self.connect()
+            self.protocol.dataReceived(garbage)
+            self.assertTrue(self.transport.disconnecting, garbage)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_head(self) -> None:
+        """HEAD tells the manifest's length and sends none of it; 304 and errors keep to their lengths too."""
+        for method, path, more, status, length in (
+            ("HEAD", "/v2/acme/app/manifests/1.0", "", 200, len(BODY)),
+            ("HEAD", "/v2/acme/app/manifests/1.0", f'If-None-Match: "{DIGEST}"\r\n', 304, None),
+            ("HEAD", "/v2/acme/app/tags/list", "", 200, 35),
+            ("HEAD", "/v2/acme/app/manifests/none", "", 404, 118),
+            ("GET", f"/v2/acme/app/blobs/{DIGEST}", "", 307, 0),
+        ):
+            self.transport.clear()
+            self.protocol.dataReceived(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode())
+            head, _, body = self.transport.value().partition(b"\r\n\r\n")
+            self.assertEqual((head.split()[1], body), (str(status).encode(), b""), path)
+            said = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length: ")]
+            self.assertEqual(said, [] if length is None else [b"content-length: %d" % length], path)
+
+    def test_only_http_1(self) -> None:
+        """HTTP/2 is not offered, whatever happens to be installed."""
+        self.assertEqual(self.site.acceptableProtocols(), [b"http/1.1"])
+
+
+class AccessLogTests(SynchronousTestCase):
+    """The access log."""
+
+    def lines(self, *requests: bytes, path: str | None) -> list[str]:
+        """Make requests, and return what was logged."""
+        root = Path(self.mktemp())
+        write_tree(root)
+        reactor = MemoryReactorClock()
+        site = EndpointSite(endpoint(polled_catalog(root, reactor)), reactor, path)
+        site.doStart()
+        for request in requests:
+            protocol: Any = site.buildProtocol(None)
+            protocol.makeConnection(StringTransport(peerAddress=IPv6Address("TCP", "::ffff:192.0.2.7", 4)))
+            protocol.dataReceived(request)
+        site.doStop()
+        return Path(path).read_text().splitlines() if path else []
+
+    def test_combined_format(self) -> None:
+        """A request is one line in the combined format, with the address as IPv4."""
+        agent = b"GET /v2/ HTTP/1.1\r\nHost: x\r\nUser-Agent: docker/20.10\r\nReferer: http://x/\r\n\r\n"
+        (line,) = self.lines(agent, path=os.path.abspath(self.mktemp()))
+        self.assertRegex(
+            line, r'\A192\.0\.2\.7 - - \[[^\]]+\] "GET /v2/ HTTP/1\.1" 200 2 "http://x/" "docker/20\.10"\Z'
+        )
+
+    def test_nothing_can_forge_a_line(self) -> None:
+        """Quotation marks and control characters of a client are escaped."""
+        agent = b'GET /"x\\ HTTP/1.1\r\nHost: x\r\nUser-Agent: a"b\\c\xff\r\n\r\n'
+        (line,) = self.lines(agent, path=os.path.abspath(self.mktemp()))
+        self.assertIn(r'"GET /\x22x\x5C HTTP/1.1"', line)
+        self.assertTrue(line.endswith(r'"a\x22b\x5Cc\xFF"'), line)
+
+    def test_appended(self) -> None:
+        """A restart does not lose the log."""
+        path = os.path.abspath(self.mktemp())
+        self.lines(ASK, path=path)
+        self.assertEqual(len(self.lines(ASK, path=path)), 2)
+
+    def test_off_by_default(self) -> None:
+        """Without an access log a request is logged nowhere."""
+        with capturedLogs() as captured:
+            self.lines(ASK, path=None)
+        self.assertEqual([event for event in captured if "GET" in str(event)], [])

@@ -1,0 +1,227 @@
+"""Tests of `twistd sdr`: the options, and what is put together from them."""
+
+import contextlib
+import errno
+import io
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IServiceMaker
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import CannotListenError, ConnectionDone
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import capturedLogs
+from twisted.plugin import getPlugins
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from sdr.endpoint.tap import Options, makeService
+from tests.endpoint.trees import write_tree
+
+CDN = "https://cdn.example.com/tree"
+
+
+class Threads:
+    """A thread pool that does its work at once."""
+
+    def callInThreadWithCallback(self, done: Any, call: Any, *args: Any, **kwargs: Any) -> None:
+        """Do the work."""
+        try:
+            result = call(*args, **kwargs)
+        except BaseException:
+            done(False, Failure())
+        else:
+            done(True, result)
+
+
+class Reactor(MemoryReactorClock):
+    """A reactor in memory with threads, and with ports that may be busy."""
+
+    busy: int | None = None
+
+    def getThreadPool(self) -> Threads:
+        """Return the pool."""
+        return Threads()
+
+    def callFromThread(self, call: Any, *args: Any) -> None:
+        """Call at once."""
+        call(*args)
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+        """Listen, or not."""
+        if self.busy is not None and (interface == "::" or self.busy == errno.EADDRINUSE):
+            raise CannotListenError(interface, port, OSError(self.busy, os.strerror(self.busy)))
+        return super().listenTCP(port, factory, backlog, interface)
+
+
+def options(*arguments: str) -> Options:
+    """Read a command line."""
+    read = Options()
+    read.parseOptions(list(arguments))
+    return read
+
+
+class OptionsTests(SynchronousTestCase):
+    """The command line."""
+
+    def test_defaults(self) -> None:
+        """The defaults are those of the README; an option that is added is added here too."""
+        self.assertEqual(
+            dict(options("--cdn", CDN)),
+            {
+                "cdn": CDN,
+                "store": None,
+                "public-url": None,
+                "listen": [],
+                "poll": "30",
+                "state-dir": None,
+                "manifests": "redirect",
+                "browse": 0,
+                "access-log": None,
+            },
+        )
+
+    def test_listen_is_repeatable(self) -> None:
+        """Each --listen adds an address."""
+        got = options("--cdn", CDN, "--listen", "tcp:1", "--listen", "tcp:2")
+        self.assertEqual(got.settings.listen, ("tcp:1", "tcp:2"))
+
+    def test_mistakes(self) -> None:
+        """A mistake on the command line ends the program with one line and not with the usage."""
+        for arguments in ((), ("--cdn",), ("--cdn", "cdn.example.com"), ("--nonsense",), ("--cdn", CDN, "extra")):
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+                error = self.assertRaises(SystemExit, options, *arguments)
+            self.assertTrue(str(error.code).startswith("sdr: "), arguments)
+            self.assertNotIn("\n", str(error.code))
+            self.assertEqual(printed.getvalue(), "")
+
+    def test_help(self) -> None:
+        """The help has every option."""
+        text = str(Options())
+        for name in ("cdn", "store", "public-url", "listen", "poll", "state-dir", "manifests", "browse", "access-log"):
+            self.assertIn(f"--{name}", text)
+
+    def test_version(self) -> None:
+        """--version tells sdr's version."""
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            error = self.assertRaises(SystemExit, options, "--version")
+        self.assertEqual(error.code, 0)
+        self.assertRegex(printed.getvalue(), r"\Asdr \d+\.\d+")
+
+
+class PluginTests(SynchronousTestCase):
+    """What Twisted finds."""
+
+    def test_found(self) -> None:
+        """Twistd and twist find `sdr`, once."""
+        found: list[Any] = [plugin for plugin in getPlugins(IServiceMaker) if getattr(plugin, "tapname", "") == "sdr"]
+        self.assertEqual(len(found), 1)
+        self.assertEqual(found[0].module, "sdr.endpoint.tap")
+
+
+class ServiceTests(SynchronousTestCase):
+    """The endpoint, put together."""
+
+    def setUp(self) -> None:
+        """Make a tree."""
+        self.tree = Path(self.mktemp())
+        write_tree(self.tree)
+        self.reactor = Reactor()
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
+
+    def start(self, *arguments: str) -> Any:
+        """Start an endpoint on the directory."""
+        service: Any = makeService(options("--cdn", str(self.tree), *arguments), self.reactor)
+        self.assertEqual(self.reactor.tcpServers, [], "nothing happens before the start")
+        service.privilegedStartService()
+        service.startService()
+        return service
+
+    def ask(self, path: str) -> bytes:
+        """Ask the endpoint that listens."""
+        protocol: Any = self.reactor.tcpServers[0][1].buildProtocol(IPv4Address("TCP", "192.0.2.1", 4))
+        transport = StringTransport()
+        protocol.makeConnection(transport)
+        protocol.dataReceived(f"GET {path} HTTP/1.1\r\nHost: localhost:5000\r\nConnection: close\r\n\r\n".encode())
+        protocol.connectionLost(Failure(ConnectionDone()))
+        value: bytes = transport.value()
+        return value
+
+    def test_whole(self) -> None:
+        """An endpoint on a directory answers, redirects to itself, serves the file, and stops clean."""
+        service = self.start()
+        self.assertEqual([(port, interface) for port, _, _, interface in self.reactor.tcpServers], [(5000, "::")])
+        self.assertIn(b"HTTP/1.1 200 ", self.ask("/v2/"))
+        redirected = self.ask("/v2/acme/app/manifests/1.0")
+        location = next(line for line in redirected.split(b"\r\n") if line.startswith(b"Location: "))
+        base = b"Location: http://localhost:5000"
+        self.assertTrue(location.startswith(base + b"/tree/v2/acme/app/manifests/sha256:"), location)
+        self.assertIn(b"HTTP/1.1 200 ", self.ask(location.removeprefix(base).decode()))
+        self.successResultOf(service.stopService())
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_says_where_it_listens(self) -> None:
+        """One line at the start says where it listens, the CDN and the store."""
+        with capturedLogs() as captured:
+            self.start("--listen", "tcp:5001:interface=127.0.0.1")
+        greetings = [str(event["greeting"]) for event in captured if "greeting" in event]
+        self.assertEqual(len(greetings), 1)
+        self.assertIn("5001", greetings[0])
+        self.assertIn(str(self.tree), greetings[0])
+
+    def test_says_that_the_store_is_the_cdn(self) -> None:
+        """Without --store the start says what that costs."""
+        with capturedLogs() as captured:
+            service: Any = makeService(options("--cdn", CDN), self.reactor)
+            service.startService()
+        self.assertIn("give --store", str([event.get("greeting") for event in captured]))
+        service.stopService()
+
+    def test_busy_port(self) -> None:
+        """A port in use ends the program with one line that says what to do."""
+        self.reactor.busy = errno.EADDRINUSE
+        error = self.assertRaises(SystemExit, self.start)
+        self.assertRegex(str(error.code), r"\Asdr: cannot listen on port 5000: .*in use; .*--listen\Z")
+
+    def test_no_ipv6(self) -> None:
+        """A machine without IPv6 is listened on all the same."""
+        self.reactor.busy = errno.EAFNOSUPPORT
+        self.start()
+        self.assertEqual([(port, interface) for port, _, _, interface in self.reactor.tcpServers], [(5000, "")])
+
+    def test_unknown_endpoint(self) -> None:
+        """A --listen that Twisted does not know ends the program with one line."""
+        for description in ("nonsense:1", "tcp:x", "tcp", "ssl:443:privateKey=/no/such/file"):
+            read = options("--cdn", CDN, "--listen", description)
+            error = self.assertRaises(SystemExit, makeService, read, self.reactor)
+            self.assertTrue(str(error.code).startswith(f"sdr: --listen {description}: "))
+            self.assertNotIn("\n", str(error.code))
+
+    def test_hang_up(self) -> None:
+        """SIGHUP polls at once instead of ending the program, and is put back at the end."""
+        before = signal.getsignal(signal.SIGHUP)
+        service = self.start()
+        write_tree(self.tree, "acme/other")
+        os.kill(os.getpid(), signal.SIGHUP)
+        with capturedLogs() as captured:
+            self.reactor.advance(0)
+        self.assertTrue(any("catalog has changed" in str(event.get("log_format")) for event in captured))
+        self.successResultOf(service.stopService())
+        self.assertEqual(signal.getsignal(signal.SIGHUP), before)
+
+    def test_saved_catalog(self) -> None:
+        """The catalog of the last run is there at the start of the next, with the store gone."""
+        state = Path(self.mktemp())
+        state.mkdir()
+        arguments = ("--state-dir", str(state), "--store")
+        service = self.start(*arguments, str(self.tree))
+        self.assertIn(b"1.0", self.ask("/v2/acme/app/tags/list"))
+        self.reactor.advance(40)
+        self.successResultOf(service.stopService())
+        self.reactor = Reactor()
+        self.start(*arguments, "http://127.0.0.1:1/gone")
+        self.assertIn(b'"tags":["1.0"]', self.ask("/v2/acme/app/tags/list"))
