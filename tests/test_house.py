@@ -1,0 +1,103 @@
+"""Tests of the house's plan: who imports whom, and what is free of I/O."""
+
+import ast
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+ROOT = Path(__file__).parents[1]
+
+#: Each part, and the parts that it may import besides itself.
+MAY_IMPORT = {
+    "registry": set(),
+    "tree": {"registry"},
+    "catalog": {"registry", "tree"},
+    "cdn": {"registry", "tree", "catalog"},
+    "endpoint": {"registry", "tree", "catalog", "cdn"},
+    "stores": {"registry", "tree"},
+    "publish": {"registry", "tree", "stores"},
+    "cli": {"registry", "tree", "stores", "publish"},
+}
+#: Parts and modules that know neither Twisted nor anything else outside the standard library.
+PURE = (
+    "registry/",
+    "tree/",
+    "catalog/lookups.py",
+    "catalog/snapshot.py",
+    "catalog/memory.py",
+    "catalog/budget.py",
+    "cdn/locations.py",
+    "endpoint/answer.py",
+    "endpoint/answers.py",
+    "endpoint/front.py",
+    "endpoint/paging.py",
+    "endpoint/settings.py",
+)
+
+
+def imports(path: Path) -> set[str]:
+    """Return the modules that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+    return found
+
+
+def modules() -> dict[str, set[str]]:
+    """Return each file of the package, relative to it, with what it imports."""
+    package = ROOT / "sdr"
+    return {path.relative_to(package).as_posix(): imports(path) for path in sorted(package.rglob("*.py"))}
+
+
+class HouseTests(SynchronousTestCase):
+    """The layers."""
+
+    def test_direction_of_imports(self) -> None:
+        """A part imports only the parts that it may."""
+        for path, imported in modules().items():
+            part = path.removesuffix(".py").split("/")[0]
+            if part == "__init__":
+                continue
+            others = {name.split(".")[1] for name in imported if name.startswith("sdr.")} - {part}
+            self.assertLessEqual(others, MAY_IMPORT[part], path)
+
+    def test_pure_modules(self) -> None:
+        """What is pure reaches Twisted, treq and zope by no path."""
+        graph = modules()
+        for path in graph:
+            if path.startswith(PURE):
+                reached, waiting = {path}, [path]
+                while waiting:
+                    for name in graph[waiting.pop()]:
+                        self.assertNotIn(name.split(".")[0], ("twisted", "treq", "zope", "click", "rich"), path)
+                        target = name.removeprefix("sdr.").replace(".", "/") + ".py"
+                        if target in graph and target not in reached:
+                            reached.add(target)
+                            waiting.append(target)
+
+    def test_publishing_side_has_no_twisted(self) -> None:
+        """The publishing side runs without the endpoint's libraries, and the endpoint without the publisher's."""
+        for path, imported in modules().items():
+            roots = {name.split(".")[0] for name in imported}
+            if path.startswith(("stores/", "publish/", "cli.py")):
+                self.assertEqual(roots & {"twisted", "treq", "zope", "OpenSSL"}, set(), path)
+            else:
+                self.assertEqual(roots & {"click", "rich"}, set(), path)
+
+    def test_no_reactor_at_import(self) -> None:
+        """Only the composition root names the reactor, and not when it is imported."""
+        for path in modules():
+            tree = ast.parse((ROOT / "sdr" / path).read_text())
+            for node in tree.body:
+                if isinstance(node, ast.ImportFrom) and node.module == "twisted.internet":
+                    self.assertNotIn("reactor", [alias.name for alias in node.names], path)
+
+    def test_every_package_ships(self) -> None:
+        """The list of packages, which is kept by hand, has every one."""
+        text = (ROOT / "pyproject.toml").read_text()
+        for path in modules():
+            if path.endswith("/__init__.py"):
+                self.assertIn(f'"sdr.{path.removesuffix("/__init__.py").replace("/", ".")}"', text)
