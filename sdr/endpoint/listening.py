@@ -1,7 +1,9 @@
 """The service that listens, and says in one line why it cannot."""
 
 import errno
+import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
@@ -81,10 +83,16 @@ class ListeningService(Service):
             refused: list[Failure] = []
             address.listen(self._factory).addCallbacks(self._ports.append, refused.append)
             if refused:
-                # An endpoint that runs on without listening looks well and is deaf.
-                raise SystemExit(_refusal(refused[0].value, description))
+                self._give_up(_refusal(refused[0].value, description))
         where = ", ".join(_address(port) for port in self._ports)
         self._log.info("{greeting}", greeting=f"listening on {where}; {self._greeting}")
+
+    def _give_up(self, message: str) -> NoReturn:
+        """End the program: an endpoint that runs on without listening looks well and is deaf."""
+        self._log.critical("{message}", message=message)
+        # The real one: twistd has put its log in the place of sys.stderr, and a daemon has only the log.
+        print(message, file=sys.__stderr__)
+        raise SystemExit(1)
 
 
 def _refusal(reason: BaseException | None, description: str) -> str:

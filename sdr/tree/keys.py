@@ -8,6 +8,9 @@ from sdr.registry.grammar import Digest, Reference
 #: The revision of each of the lists of repositories.
 LISTS_KEY = "v2/_repositories.json"
 
+#: A tag that the grammar allows and nobody may publish: ``a`` would keep it where ``a/manifests`` has its document.
+RESERVED_TAG = "_repository.json"
+
 #: The prefix below which a collection under way leaves its marks.
 GC_PREFIX = "_gc/"
 
@@ -34,7 +37,7 @@ def referrers_key(name: str, digest: Digest) -> str:
 
 def repository_key(name: str) -> str:
     """Return where the catalog's document of one repository is."""
-    return f"v2/{name}/_repository.json"
+    return f"v2/{name}/{RESERVED_TAG}"
 
 
 def list_of(name: str) -> str:

@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -184,8 +185,11 @@ class ServiceTests(SynchronousTestCase):
     def test_busy_port(self) -> None:
         """A port in use ends the program with one line that says what to do."""
         self.reactor.busy = errno.EADDRINUSE
+        said = io.StringIO()
+        self.patch(sys, "__stderr__", said)
         error = self.assertRaises(SystemExit, self.start)
-        self.assertRegex(str(error.code), r"\Asdr: cannot listen on port 5000: .*in use; .*--listen\Z")
+        self.assertEqual(error.code, 1)
+        self.assertRegex(said.getvalue(), r"\Asdr: cannot listen on port 5000: .*in use; .*--listen\n\Z")
 
     def test_no_ipv6(self) -> None:
         """A machine without IPv6 is listened on all the same."""
