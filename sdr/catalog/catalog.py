@@ -19,7 +19,6 @@ from sdr.catalog.lookups import (
     Lookup,
     ManifestLookup,
     Missing,
-    ReferrersLookup,
     RepositoryLookup,
     TagsLookup,
 )
@@ -43,6 +42,7 @@ LOOK_RATE, LOOK_BURST = 100.0, 200.0
 TRUSTED_POLLS = 5
 #: The memory for what was found, in bytes (roughly), and for what was not, in entries.
 MEMORY_LIMIT, MISSING_LIMIT = 128 * 1024 * 1024, 20_000
+_BARE_WEIGHT = 500
 
 
 class State(Enum):
@@ -67,6 +67,7 @@ class _Held:
     :param at: when it was fetched or found unchanged.
     :param revision: of a repository's document; else empty.
     :param listed: the revision that the lists gave the repository at that time.
+    :param weight: in memory, in bytes, roughly.
     """
 
     finding: object
@@ -75,6 +76,7 @@ class _Held:
     at: float
     revision: str
     listed: str | None
+    weight: int
 
 
 def is_current(revision: str, listed_then: str | None, listed_now: str | None, age: float, poll: float) -> bool:
@@ -89,6 +91,11 @@ def is_current(revision: str, listed_then: str | None, listed_now: str | None, a
     if listed_now == revision:
         return age < TRUSTED_POLLS * poll
     return listed_now == listed_then and age < poll
+
+
+def _weight(lookup: Lookup[Any], size: int) -> int:
+    """Estimate what something found weighs in memory: read JSON is several times as large as its text."""
+    return _BARE_WEIGHT + (size if isinstance(lookup, ManifestLookup) else 6 * size)
 
 
 class Catalog:
@@ -184,7 +191,9 @@ class Catalog:
         return answer
 
     def stop(self) -> None:
-        """Give up the looks under way; who waits is told what was known before."""
+        """Give up the looks under way and make no more; who waits is told what was known before."""
+        if self.state is not State.NONE:
+            self.state = State.FAILING
         for looking in tuple(self._looking):
             looking.cancel()
 
@@ -206,7 +215,8 @@ class Catalog:
         self.snapshot = snapshot
         on_repository, self._on_repository = self._on_repository, None
         for repository, found in repositories:
-            self._keep(RepositoryLookup(repository.name), repository, "", found, snapshot.revision_of(repository.name))
+            lookup, listed = RepositoryLookup(repository.name), snapshot.revision_of(repository.name)
+            self._keep(lookup, repository, _weight(lookup, 130 * len(repository.tags)), "", found, listed)
         self._on_repository = on_repository
 
     # How a look is made.
@@ -220,10 +230,10 @@ class Catalog:
             )
             if got.status == 304 and held is not None:
                 finding = cast(T, held.finding)
-                self._keep(lookup, finding, got.etag, held.revision, listed)
+                self._keep(lookup, finding, held.weight, got.etag, held.revision, listed)
             elif got.status == 200:
                 finding = await self._read(lookup, got.body)
-                self._keep(lookup, finding, got.etag, revision(got.body), listed)
+                self._keep(lookup, finding, _weight(lookup, len(got.body)), got.etag, revision(got.body), listed)
             elif got.status == 404 or self.state is State.LOADED:
                 # 403 is what S3 says of a missing object to those who may not list.
                 return self._miss(lookup, ABSENT)
@@ -255,13 +265,15 @@ class Catalog:
         held = self._held.get(lookup)
         return UNKNOWN if held is None else cast(T, held.finding)
 
-    def _keep(self, lookup: Lookup[Any], finding: Any, etag: str, found: str, listed: str | None = None) -> None:
+    def _keep(
+        self, lookup: Lookup[Any], finding: Any, weight: int, etag: str, found: str, listed: str | None
+    ) -> None:
         """Remember something found, for as long as its kind allows."""
         now = self._clock.seconds()
-        until, weight = now + self._poll, 500
+        until = now + self._poll
         match lookup, finding:
             case RepositoryLookup(), Repository():
-                weight += 300 * len(finding.tags)
+                self._absent.forget(lookup.name)
                 if self._on_repository is not None and found != self._revision_held(lookup):
                     self._on_repository(finding)
             case ManifestLookup(), FoundManifest():
@@ -271,14 +283,11 @@ class Catalog:
                     self._held_is_old(RepositoryLookup(lookup.name))
                 self._absent.forget(lookup.name)
                 if not self._keep_bodies:
-                    finding = replace(finding, body=b"")
-                weight += len(finding.body)
+                    finding, weight = replace(finding, body=b""), _BARE_WEIGHT
             case TagsLookup(), _:
-                weight += 100 * len(finding)
-            case ReferrersLookup(), _:
-                weight += 1000 * len(finding)
+                self._absent.forget(lookup.name)
         self._missing.forget(lookup)
-        self._held.put(lookup, _Held(finding, etag, until, now, found, listed), weight)
+        self._held.put(lookup, _Held(finding, etag, until, now, found, listed, weight), weight)
 
     def _revision_held(self, lookup: RepositoryLookup) -> str | None:
         held = self._held.get(lookup)
@@ -288,7 +297,7 @@ class Catalog:
         """Have a repository's document fetched again: it lacks a tag that is there."""
         held = self._held.get(lookup)
         if held is not None:
-            self._held.put(lookup, replace(held, at=-inf), 500 + 300 * len(cast(Repository, held.finding).tags))
+            self._held.put(lookup, replace(held, at=-inf), held.weight)
 
     def _miss(self, lookup: Lookup[T], missing: Missing) -> T | Missing:
         """Remember for a moment that there was nothing to see; what is absent is no longer held."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from twisted.internet.defer import DeferredSemaphore, gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
 from sdr.catalog.catalog import Catalog, State
@@ -62,29 +62,20 @@ class Poll:
         self.retry_after = 0.0
         try:
             trouble = await self._poll()
-        except FetchFailed as error:
-            self.retry_after = error.retry_after
-            trouble = str(error)
-        except BadDocument as error:
-            trouble = f"{LISTS_KEY} is malformed: {error}"
-        except Implausible as error:
-            self._doubts = self._doubts + 1 if self._doubted == (error.answer,) else 1
-            self._doubted = (error.answer,)
-            trouble = f"{error}; send SIGHUP to believe it now"
+        except (FetchFailed, BadDocument, Implausible) as error:
+            trouble = self._keep(error)
         finally:
             self._credulous = False
         if trouble:
             self._failed(trouble)
         elif self.failures:
-            self._log.info(
-                "the store is well again after {failures} failed polls; {count} repositories are listed",
-                failures=self.failures,
-                count=self._catalog.snapshot.count,
-            )
-            self.failures = 0
+            self._recovered()
 
     async def _poll(self) -> str:
-        """Ask, and adopt what is good. Return what was wrong with the rest, or nothing."""
+        """Ask, and adopt what is good. Return what was wrong with the rest, or nothing.
+
+        :raise FetchFailed: or one of its like, if nothing was adopted.
+        """
         catalog = self._catalog
         old = catalog.snapshot
         got = await catalog.source.fetch(LISTS_KEY, limit=LIST_LIMIT, seconds=POLL_SECONDS, etag=self._etag)
@@ -94,7 +85,10 @@ class Poll:
         wanted = old.wanted if got.status == 304 else decode_lists(got.body)
         read, trouble = await self._read_lists(old.lagging(wanted))
         new = old.replaced(wanted, read)
-        if not trouble and is_implausible(old.count, new.count):
+        if is_implausible(old.count, new.count):
+            if trouble:
+                # Lists that could not be read are no evidence that the others are gone.
+                raise FetchFailed(trouble, self.retry_after)
             self._weigh(f"{new.count} repositories where there were {old.count}", tuple(sorted(wanted.items())))
         self._adopt(old, new)
         # Only now: until an answer is adopted whole, the store must not say "unchanged" to us.
@@ -103,25 +97,32 @@ class Poll:
 
     async def _read_lists(self, prefixes: tuple[str, ...]) -> tuple[Mapping[str, Listing], str]:
         """Read lists, a few at once. Return those that are good, and what was wrong with one of the others."""
-        turns = DeferredSemaphore(LISTS_AT_ONCE)
-        results = await gatherResults([turns.run(self._read_list, prefix) for prefix in prefixes], consumeErrors=True)
-        read = {prefix: got for prefix, got in zip(prefixes, results, strict=True) if isinstance(got, Listing)}
-        return read, next((got for got in results if isinstance(got, str)), "")
+        read: dict[str, Listing] = {}
+        troubles: list[str] = []
+        left = iter(prefixes)
 
-    async def _read_list(self, prefix: str) -> Listing | str:
-        key = list_key(prefix)
-        try:
-            got = await self._catalog.source.fetch(key, limit=LIST_LIMIT, seconds=POLL_SECONDS)
-            if got.status != 200:
-                return f"{key} is not there"
-            if len(got.body) < LARGE:
-                return _listing(got.body, prefix)
-            return await self._in_thread(lambda: _listing(got.body, prefix))
-        except FetchFailed as error:
-            self.retry_after = max(self.retry_after, error.retry_after)
-            return f"{key}: {error}"
-        except BadDocument as error:
-            return str(error)
+        async def read_on() -> None:
+            for prefix in left:
+                try:
+                    read[prefix] = await self._read_list(prefix)
+                except BadDocument as error:
+                    troubles.append(f"{list_key(prefix)}: {error}")
+                except FetchFailed as error:
+                    troubles.append(f"{list_key(prefix)}: {error}")
+                    self.retry_after = max(self.retry_after, error.retry_after)
+                    # The store has trouble enough, and thousands of lists would each wait for their deadline.
+                    return
+
+        await gatherResults([Deferred.fromCoroutine(read_on()) for _ in range(LISTS_AT_ONCE)], consumeErrors=True)
+        return read, troubles[0] if troubles else ""
+
+    async def _read_list(self, prefix: str) -> Listing:
+        got = await self._catalog.source.fetch(list_key(prefix), limit=LIST_LIMIT, seconds=POLL_SECONDS)
+        if got.status != 200:
+            raise BadDocument("it is not there")
+        if len(got.body) < LARGE:
+            return _listing(got.body, prefix)
+        return await self._in_thread(lambda: _listing(got.body, prefix))
 
     def _adopt(self, old: Snapshot, new: Snapshot) -> None:
         catalog = self._catalog
@@ -158,6 +159,21 @@ class Poll:
             raise Implausible(reason, answer)
         self._log.warn("believing the store: {reason}", reason=reason)
 
+    def _keep(self, error: FetchFailed | BadDocument | Implausible) -> str:
+        """Have the catalog stand on what was known before. Return what was wrong."""
+        if self._catalog.state is not State.NONE:
+            self._catalog.state = State.FAILING
+        match error:
+            case FetchFailed():
+                self.retry_after = error.retry_after
+                return str(error)
+            case Implausible():
+                self._doubts = self._doubts + 1 if self._doubted == (error.answer,) else 1
+                self._doubted = (error.answer,)
+                return f"{error}; send SIGHUP to believe it now"
+            case BadDocument():
+                return f"{LISTS_KEY} is malformed: {error}"
+
     def _failed(self, trouble: str) -> None:
         if not self.failures:
             self._log.warn(
@@ -167,8 +183,14 @@ class Poll:
                 count=self._catalog.snapshot.count,
             )
         self.failures += 1
-        if self._catalog.state is not State.NONE:
-            self._catalog.state = State.FAILING
+
+    def _recovered(self) -> None:
+        self._log.info(
+            "the store is well again after {failures} failed polls; {count} repositories are listed",
+            failures=self.failures,
+            count=self._catalog.snapshot.count,
+        )
+        self.failures = 0
 
 
 def _listing(data: bytes, prefix: str) -> Listing:

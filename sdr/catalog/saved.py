@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sdr.catalog.lookups import DOCUMENT_LIMIT
 from sdr.catalog.snapshot import Listing, Snapshot
+from sdr.registry.grammar import is_name
 from sdr.tree.documents import (
     BadDocument,
     Repository,
@@ -30,6 +32,8 @@ class SavedCatalog:
         self._root = Path(directory)
         self._written = Snapshot()
         self._unwritten: dict[str, Repository] = {}
+        #: What the last call was to write, until it has.
+        self._writing: dict[str, Repository] = {}
 
     def note(self, repository: Repository) -> None:
         """Remember to write a repository's document."""
@@ -38,27 +42,27 @@ class SavedCatalog:
     def changes(self, snapshot: Snapshot) -> Callable[[], None] | None:
         """Return a blocking call that brings the copy level, or nothing if it is.
 
-        The call raises :class:`OSError` if the copy cannot be written; what it was to write is not lost then.
+        The call may be made in a thread; it must end before the next is asked for. It raises :class:`OSError` if the
+        copy cannot be written; what it was to write is not lost then.
         """
-        repositories, self._unwritten = self._unwritten, {}
+        repositories = self._writing = {**self._writing, **self._unwritten}
+        self._unwritten = {}
         if snapshot is self._written and not repositories:
             return None
 
         def write() -> None:
-            try:
-                self._save(snapshot, repositories.values())
-            except OSError:
-                self._unwritten = {**repositories, **self._unwritten}
-                raise
+            self._save(snapshot, repositories.values())
+            self._writing = {}
 
         return write
 
     def load(self) -> tuple[Snapshot, Sequence[tuple[Repository, str]]]:
         """Read the copy: the lists, and each repository with the revision of its document; blocking.
 
-        What is missing or malformed is left out; documents of repositories that are no longer listed are removed.
+        What is missing, unreadable or malformed is left out; documents of repositories that are no longer listed are
+        removed.
 
-        :raise OSError: if the directory cannot be read.
+        :raise OSError: if the first of the lists cannot be read.
         """
         try:
             wanted = decode_lists((self._root / LISTS_KEY).read_bytes())
@@ -69,7 +73,7 @@ class SavedCatalog:
             try:
                 data = (self._root / list_key(prefix)).read_bytes()
                 lists[prefix] = Listing(revision(data), decode_list(data, prefix))
-            except (FileNotFoundError, BadDocument):
+            except (OSError, BadDocument):
                 continue
         snapshot = self._written = Snapshot(wanted, lists)
         return snapshot, tuple(self._repositories(snapshot))
@@ -90,14 +94,15 @@ class SavedCatalog:
         root = self._root / "v2"
         for path in root.glob("**/_repository.json"):
             name = path.parent.relative_to(root).as_posix()
-            if snapshot.revision_of(name) is None:
-                path.unlink(missing_ok=True)
-            elif path.stat().st_size <= DOCUMENT_LIMIT:
-                try:
+            with suppress(OSError):
+                if not is_name(name) or snapshot.revision_of(name) is None:
+                    path.unlink()
+                elif path.stat().st_size <= DOCUMENT_LIMIT:
                     data = path.read_bytes()
-                    yield decode_repository(data, name), revision(data)
-                except BadDocument:
-                    path.unlink(missing_ok=True)
+                    try:
+                        yield decode_repository(data, name), revision(data)
+                    except BadDocument:
+                        path.unlink()
 
     def _write(self, key: str, data: bytes) -> None:
         path = self._root / key

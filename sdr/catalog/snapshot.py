@@ -57,7 +57,12 @@ class Snapshot:
         )
 
     def replaced(self, wanted: Mapping[str, str], read: Mapping[str, Listing]) -> "Snapshot":
-        """Return the snapshot with these lists in place of the old ones, and those no longer wanted left out."""
+        """Return the snapshot with these lists in place of the old ones, and those no longer wanted left out.
+
+        Where nothing is new that is the snapshot itself, with the names that it has sorted and counted.
+        """
+        if not read and wanted == self.wanted:
+            return self
         kept = {prefix: listing for prefix, listing in self.lists.items() if prefix in wanted}
         return Snapshot(wanted, {**kept, **read})
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar, cast
 
 from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -149,14 +150,16 @@ class HTTPSource:
         """Read an object whole; see :class:`Source`."""
         exchange = Deferred.fromCoroutine(self._exchange(key, limit, etag))
         try:
-            return await exchange.addTimeout(seconds, self._clock)
-        except TimeoutError as error:
-            raise FetchFailed(f"no complete answer within {seconds:g} s") from error
-        except (FetchFailed, CancelledError):
+            return await exchange.addTimeout(seconds, self._clock, _too_slow)
+        except FetchFailed:
             raise
         except Exception as error:
+            cause = _cause(error)
+            if isinstance(cause, CancelledError | ConnectingCancelledError):
+                # Given up by whoever asked, which says nothing of the store.
+                raise CancelledError from error
             # Whatever the agent, TLS or the name service found: the store was not reached.
-            raise FetchFailed(_reason(error)) from error
+            raise FetchFailed(_reason(cause)) from error
 
     async def _exchange(self, key: str, limit: int, etag: str) -> Fetched:
         headers = Headers({b"User-Agent": [b"sdr"]})
@@ -166,7 +169,8 @@ class HTTPSource:
             f"{self.location}/{key}", headers=headers, allow_redirects=False, unbuffered=True
         )
         body = await _collect(cast(IResponse, response), limit)
-        validator = response.headers.getRawHeaders("etag", [""])[0]
+        # Bytes: a validator need not be UTF-8, and goes back as it came.
+        validator = response.headers.getRawHeaders(b"etag", [b""])[0].decode("latin-1")
         if response.code == 200:
             return Fetched(200, body, validator)
         if response.code in (403, 404) or (response.code == 304 and etag):
@@ -187,10 +191,22 @@ def _retry_after(headers: Headers) -> float:
     return min(float(value), 300.0) if value.isascii() and value.isdigit() else 0.0
 
 
-def _reason(error: BaseException) -> str:
-    """Say in a few words why a request failed; Twisted wraps the cause in lists of failures."""
+def _too_slow(result: Fetched | Failure, seconds: float) -> Fetched:
+    """Say of an exchange that was cut off why it was, whatever the agent calls that."""
+    if isinstance(result, Failure):
+        raise FetchFailed(f"no complete answer within {seconds:g} s") from result.value
+    return result
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Find why a request failed; Twisted wraps that in lists of failures."""
     while isinstance(error, ResponseFailed | ResponseNeverReceived) and error.reasons:
         error = error.reasons[0].value
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    """Say in a few words why a request failed."""
     return f"{type(error).__name__}: {error}".rstrip(": .").replace("\n", " ")[:200]
 
 
@@ -208,7 +224,7 @@ class _Body(TwistedProtocol):
         self._limit = limit
         self._pieces: list[bytes] = []
         self._length = 0
-        self.done: Deferred[bytes] = Deferred(lambda _: self._abort())
+        self.done: Deferred[bytes] = Deferred(self._give_up)
 
     def dataReceived(self, data: bytes) -> None:
         """Keep a piece, or give up."""
@@ -232,10 +248,14 @@ class _Body(TwistedProtocol):
         if not self.done.called:
             self.done.errback(error)
 
+    def _give_up(self, done: Deferred[bytes]) -> None:
+        done.errback(CancelledError())
+        self._abort()
+
     def _abort(self) -> None:
-        transport = self.transport
-        if transport is not None:
-            getattr(transport, "abortConnection", transport.loseConnection)()
+        # Not loseConnection: over TLS that would wait for the store to agree, and read on until it does.
+        if self.transport is not None:
+            cast(IPushProducer, self.transport).stopProducing()
 
 
 @implementer(IAgent)
@@ -260,6 +280,6 @@ def _as_it_is(response: IResponse) -> IResponse:
     response.headers.removeHeader(b"Content-Encoding")
     response.headers.removeHeader(b"Set-Cookie")
     if encoded and response.code == 200:
-        _collect(response, 0).addErrback(lambda _: None)
+        _collect(response, 0).addErrback(lambda _: None).cancel()
         raise FetchFailed("it has a Content-Encoding, which no object of a tree may have")
     return response

@@ -89,9 +89,10 @@ class ListeningService(Service):
 
     def _give_up(self, message: str) -> NoReturn:
         """End the program: an endpoint that runs on without listening looks well and is deaf."""
-        self._log.critical("{message}", message=message)
-        # The real one: twistd has put its log in the place of sys.stderr, and a daemon has only the log.
         print(message, file=sys.__stderr__)
+        if sys.stderr is not sys.__stderr__:
+            # twistd has put its log in the place of standard error, and a daemon has only the log.
+            self._log.critical("{message}", message=message)
         raise SystemExit(1)
 
 

@@ -47,9 +47,11 @@ class ConnectionTests(SynchronousTestCase):
         self.assertTrue(self.transport.disconnecting)
 
     def test_silent_connection(self) -> None:
-        """A connection on which nothing is ever said is closed."""
-        self.reactor.advance(IDLE_SECONDS + 1)
+        """A connection on which nothing is ever said is closed, and no line of log is spent on it."""
+        with capturedLogs() as captured:
+            self.reactor.advance(IDLE_SECONDS + 1)
         self.assertTrue(self.transport.disconnecting)
+        self.assertEqual([event for event in captured if "client" in str(event.get("log_format"))], [])
 
     def test_dribbled_headers(self) -> None:
         """A request that comes a byte now and then is not waited for longer than any other."""
