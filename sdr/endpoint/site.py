@@ -4,7 +4,7 @@ import os
 from typing import Any, BinaryIO, cast
 
 from twisted.internet.interfaces import IReactorTime, ITransport
-from twisted.logger import Logger
+from twisted.logger import Logger, LogPublisher
 from twisted.web.http import HTTPChannel, Request
 from twisted.web.iweb import IAccessLogFormatter
 from twisted.web.resource import Resource
@@ -46,7 +46,7 @@ class Channel(HTTPChannel):
     """A connection on which a request that dribbles in, or never ends, ends."""
 
     # Twisted logs a line for each idle client that it closes: on a busy endpoint that is the disk.
-    _log = Logger(observer=lambda event: None)
+    _log = Logger(observer=LogPublisher())
 
     def __init__(self) -> None:
         super().__init__()
