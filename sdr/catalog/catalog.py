@@ -265,9 +265,7 @@ class Catalog:
         held = self._held.get(lookup)
         return UNKNOWN if held is None else cast(T, held.finding)
 
-    def _keep(
-        self, lookup: Lookup[Any], finding: Any, weight: int, etag: str, found: str, listed: str | None
-    ) -> None:
+    def _keep(self, lookup: Lookup[Any], finding: Any, weight: int, etag: str, found: str, listed: str | None) -> None:
         """Remember something found, for as long as its kind allows."""
         now = self._clock.seconds()
         until = now + self._poll

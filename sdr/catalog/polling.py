@@ -186,7 +186,9 @@ class Poll:
 
     def _recovered(self) -> None:
         self._log.info(
-            "the store is well again after {failures} failed polls; {count} repositories are listed",
+            "the store answers again, after {failures} failed polls, and has no catalog"
+            if self._catalog.state is State.NONE
+            else "the store is well again after {failures} failed polls; {count} repositories are listed",
             failures=self.failures,
             count=self._catalog.snapshot.count,
         )

@@ -86,15 +86,18 @@ class DirectorySource:
 
     :param root: an absolute path.
     :param in_thread: runs a blocking call elsewhere.
+    :param clock: for deadlines: a file system that hangs keeps its thread, and nobody else.
     """
 
-    def __init__(self, root: str, in_thread: InThread) -> None:
+    def __init__(self, root: str, in_thread: InThread, clock: IReactorTime) -> None:
         self.location = root
         self._in_thread = in_thread
+        self._clock = clock
 
     async def fetch(self, key: str, *, limit: int, seconds: float, etag: str = "") -> Fetched:
         """Read a file whole; see :class:`Source`."""
-        return await self._in_thread(lambda: read_file(os.path.join(self.location, key), limit, etag))
+        reading = self._in_thread(lambda: read_file(os.path.join(self.location, key), limit, etag))
+        return await reading.addTimeout(seconds, self._clock, _too_slow)
 
     def stop(self) -> Deferred[None]:
         """Nothing is held."""

@@ -3,13 +3,13 @@
 import re
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 #: Where the endpoint serves a directory itself.
 OWN_TREE = "/tree"
 
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*")
+_PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*")
 
 
 class BadURL(ValueError):
@@ -49,10 +49,10 @@ def parse_base(text: str) -> BaseURL:
         raise BadURL("it must have no query and no fragment")
     if parts.username is not None or parts.password is not None:
         raise BadURL("it must have no user name and password: clients would be sent them")
-    if not parts.hostname or not is_host(parts.netloc):
+    if not parts.hostname or not is_host(parts.netloc) or port == 0:
         raise BadURL("its host is missing or malformed")
     path = parts.path.rstrip("/")
-    if not _PATH.fullmatch(path) or any(segment in (".", "..") for segment in path.split("/")):
+    if not _PATH.fullmatch(path) or any(unquote(segment) in (".", "..") for segment in path.split("/")):
         raise BadURL("its path has empty segments, dot segments or characters that must be escaped")
     text = f"{parts.scheme}://{parts.netloc}{path}"
     return BaseURL(text, parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80), path)

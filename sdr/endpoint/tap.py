@@ -137,7 +137,7 @@ def _in_thread(reactor: Any) -> InThread:
 
 def _source(settings: Settings, reactor: Any, in_thread: InThread) -> Source:
     if isinstance(settings.store, str):
-        return DirectorySource(settings.store, in_thread)
+        return DirectorySource(settings.store, in_thread, reactor)
     pool = HTTPConnectionPool(reactor)
     pool.maxPersistentPerHost = LOOKS_AT_ONCE
     agent = Agent(reactor, connectTimeout=LOOK_SECONDS, pool=pool)

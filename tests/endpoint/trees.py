@@ -63,7 +63,7 @@ def write_tree(root: Path, name: str = NAME, tag: str = "1.0") -> None:
 
 def polled_catalog(root: Path, clock: Clock, *, keep_bodies: bool = False) -> Catalog:
     """Return a catalog of a directory after its first poll."""
-    source = DirectorySource(str(root), at_once)
+    source = DirectorySource(str(root), at_once, clock)
     catalog = Catalog(source, clock, 30.0, at_once, keep_bodies=keep_bodies)
     Deferred.fromCoroutine(Poll(catalog, at_once).run())
     return catalog

@@ -1,0 +1,22 @@
+# VENV is where the virtual environment is, PYTHON what makes it; what `make demo` understands is said in .ci/demo.
+VENV ?= .venv
+export VENV
+
+.PHONY: demo test lint types clean
+
+demo: ## publish a small image into a directory and serve it on 127.0.0.1:5000
+	@.ci/demo
+
+test: ## install what the tests need, then lint, types and all tests
+	@.ci/test
+
+lint: ## ruff: rules and format
+	@.ci/lint
+
+types: ## mypy, strict
+	@.ci/types
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) .demo build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache
+	rm -f twisted/plugins/dropin.cache
+	find sdr twisted tests bench -name __pycache__ -prune -exec rm -rf {} +

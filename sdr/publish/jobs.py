@@ -1,0 +1,61 @@
+"""The threads of ``--jobs``: the same work for many things at once, all of it stopped by the first failure."""
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Stopped(Exception):
+    """Another thread has failed, or the user has interrupted: give up what is under way."""
+
+
+class Jobs:
+    """So many threads.
+
+    :param count: how many things are done at once.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._stop = threading.Event()
+
+    def go_on(self) -> None:
+        """Return, unless this work has become useless.
+
+        :raise Stopped: if it has; to be called between pieces of anything long.
+        """
+        if self._stop.is_set():
+            raise Stopped
+
+    def run(self, work: Callable[[T], R], things: Iterable[T]) -> list[R]:
+        """Do it for each, and return the results in the same order.
+
+        :raise Exception: the first failure; by then nothing is under way any more.
+        """
+        with ThreadPoolExecutor(self._count, thread_name_prefix="sdr") as pool:
+            # From the first submit() on: Ctrl-C may come between two of them.
+            try:
+                futures = [pool.submit(work, thing) for thing in things]
+                wait(futures, return_when=FIRST_EXCEPTION)
+                failure = _failure(futures)
+                if failure is not None:
+                    raise failure
+            except BaseException:
+                self._give_up(pool)
+                raise
+            return [future.result() for future in futures]
+
+    def _give_up(self, pool: ThreadPoolExecutor) -> None:
+        self._stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def _failure(futures: Iterable[Future[R]]) -> BaseException | None:
+    for future in futures:
+        if future.done() and (error := future.exception()) is not None:
+            return error
+    return None

@@ -1,0 +1,95 @@
+"""Writing into a store, with an account of what was written and what was there already."""
+
+import io
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from sdr.publish.image import PIECE
+from sdr.publish.jobs import Jobs
+from sdr.publish.progress import Report
+from sdr.stores.interface import ANY_VERSION, AnyVersion, Body, Store
+from sdr.tree.headers import Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What has become of the objects of a publish.
+
+    :param written: the keys, in the order in which they were finished.
+    :param written_bytes: in bytes, as is ``skipped_bytes``.
+    :param skipped: how many objects were there already, as they should be.
+    """
+
+    written: tuple[str, ...] = ()
+    written_bytes: int = 0
+    skipped: int = 0
+    skipped_bytes: int = 0
+
+
+class Writing:
+    """Puts objects, tells of them, and counts them. Thread-safe."""
+
+    def __init__(self, store: Store, jobs: Jobs, report: Report) -> None:
+        self._store, self._jobs, self._report = store, jobs, report
+        self._lock = threading.Lock()
+        self._account = Account()
+
+    @property
+    def account(self) -> Account:
+        """What has been done so far."""
+        return self._account
+
+    def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> None:
+        """Write an object; see :meth:`sdr.stores.interface.Store.put`."""
+        self._jobs.go_on()
+        task = self._report.begin(key, body.size)
+        self._store.put(key, _Watched(body, task.moved, self._jobs), headers, replaces=replaces)
+        task.ended("written")
+        with self._lock:
+            had = self._account
+            self._account = Account((*had.written, key), had.written_bytes + body.size, had.skipped, had.skipped_bytes)
+
+    def skip(self, key: str, size: int) -> None:
+        """Note that an object is there already."""
+        self._report.begin(key, size).ended("present")
+        with self._lock:
+            had = self._account
+            self._account = Account(had.written, had.written_bytes, had.skipped + 1, had.skipped_bytes + size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A body that tells how far it is, and that can be stopped."""
+
+    body: Body
+    moved: Callable[[int], None]
+    jobs: Jobs
+
+    @property
+    def size(self) -> int:
+        return self.body.size
+
+    def open(self) -> BinaryIO:
+        return io.BufferedReader(_WatchedStream(self), PIECE)
+
+
+class _WatchedStream(io.RawIOBase):
+    def __init__(self, watched: _Watched) -> None:
+        super().__init__()
+        self._watched, self._stream = watched, watched.body.open()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        self._watched.jobs.go_on()
+        piece = self._stream.read(len(buffer))
+        buffer[: len(piece)] = piece
+        self._watched.moved(len(piece))
+        return len(piece)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()

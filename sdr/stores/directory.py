@@ -1,0 +1,234 @@
+"""A directory as a store: each object is a file, its key the path; any web server can serve it.
+
+Headers are not kept: the endpoint knows the types, or serves the directory itself.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from sdr.stores.aside import ASIDE, Aside
+from sdr.stores.interface import ANY_VERSION, AnyVersion, Body, Changed, NotAllowed, NotThere, Stat, StoreError
+from sdr.tree.headers import Headers
+
+#: How much is in memory at once, in bytes.
+PIECE = 1024 * 1024
+
+#: How often a directory that vanishes is made again.
+ATTEMPTS = 10
+
+_REASONS = {
+    errno.ENOSPC: "no space left on the device",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.ENOTDIR: "a part of its path is a file, so a directory cannot hold both; use another name or an object store",
+    errno.EISDIR: "a directory stands under this name, so a directory cannot hold both; use another name "
+    "or an object store",
+    errno.EXDEV: "it is on another file system than the store's root, so it cannot be written whole",
+}
+_NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+class DirectoryStore:
+    """A store in a directory.
+
+    A key that a directory cannot hold, because a part of its path is a file or a directory stands there, raises
+    :class:`StoreError` from every call.
+
+    :param root: the directory; made by the first write if it is not there.
+    :param location: the store as its user wrote it.
+    """
+
+    #: By locks that hold between threads, and between processes on one machine (flock).
+    conditional_writes = True
+
+    def __init__(self, root: Path, location: str | None = None) -> None:
+        self.root = root
+        self._aside = Aside(root / ASIDE)
+        self.location = location or str(root)
+
+    def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> Stat:
+        """Write a file aside, sync it, and rename it to its place; see :class:`sdr.stores.interface.Store`."""
+        path = self._path(key)
+        with self._errors(key):
+            _make_directories(self.root)
+            part = self._aside.create()
+        with part, body.open() as source:
+            written = 0
+            # Only the store's own failures are translated: reading the source has its own words for its own.
+            while piece := source.read(PIECE):
+                with self._errors(key):
+                    part.write(piece)
+                written += len(piece)
+            if written != body.size:
+                raise StoreError(self.location, key, f"{written} bytes to write where {body.size} were announced")
+            with self._errors(key):
+                part.flush()
+                os.fchmod(part.fileno(), 0o644)
+                os.fsync(part.fileno())
+                with self._aside.locked(key):
+                    self._replace(key, path, Path(part.name), replaces)
+                    return _stat(key, os.fstat(part.fileno()))
+
+    def _replace(self, key: str, path: Path, part: Path, replaces: str | AnyVersion | None) -> None:
+        """Rename, with nobody else changing this key meanwhile."""
+        there = self.head(key)
+        if not isinstance(replaces, AnyVersion) and replaces != (there.version if there else None):
+            raise Changed(self.location, key, "something else is there by now")
+        if there is not None:
+            _age(part, there.modified)
+        for attempt in range(ATTEMPTS):
+            try:
+                _make_directories(path.parent)
+                part.rename(path)
+                break
+            except FileNotFoundError:
+                # A delete() elsewhere has just removed the directory that it left empty.
+                if attempt == ATTEMPTS - 1:
+                    raise
+        _sync_directory(path.parent)
+
+    def get(self, key: str) -> tuple[bytes, Stat]:
+        """Read a file whole."""
+        with self._open(key) as file, self._errors(key):
+            return file.read(), _stat(key, os.fstat(file.fileno()))
+
+    def open(self, key: str) -> BinaryIO:
+        """Read a file in pieces."""
+        return self._open(key)
+
+    def head(self, key: str) -> Stat | None:
+        """Look at a file."""
+        path = self._path(key)
+        with self._errors(key):
+            try:
+                found = path.stat()
+            except FileNotFoundError:
+                return None
+            if not stat.S_ISREG(found.st_mode):
+                raise IsADirectoryError(errno.EISDIR, "")
+            return _stat(key, found)
+
+    def list(self, prefix: str, *, delimiter: str = "") -> Iterator[Stat | str]:
+        """List files in the order of their keys.
+
+        :param delimiter: ``/`` or nothing.
+        """
+        if delimiter not in ("", "/"):
+            raise ValueError(f"a directory can be listed by '/' only, not {delimiter!r}")
+        folder, slash, start = prefix.rpartition("/")
+        if slash:
+            self._path(folder)
+        with self._errors(prefix):
+            if not self.root.is_dir():
+                raise NotThere(self.location, "", "there is no such directory")
+            yield from self._walk(f"{folder}/" if folder else "", start, descend=not delimiter)
+
+    def _walk(self, folder: str, start: str, *, descend: bool) -> Iterator[Stat | str]:
+        """Yield what is in one directory, given as a key that ends in a slash."""
+        path = self.root / folder
+        try:
+            # With its slash a directory sorts among files as its keys do: "a-b" before "a/b".
+            names = sorted(
+                entry.name + ("/" if entry.is_dir() else "") for entry in os.scandir(path) if entry.name != ASIDE
+            )
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for name in names:
+            if not name.startswith(start):
+                continue
+            key = folder + name
+            if not name.endswith("/"):
+                with suppress(FileNotFoundError):
+                    found = (self.root / key).stat()
+                    if stat.S_ISREG(found.st_mode):
+                        yield _stat(key, found)
+            elif descend:
+                yield from self._walk(key, "", descend=True)
+            elif next(self._walk(key, "", descend=True), None) is not None:
+                yield key
+
+    def delete(self, key: str) -> None:
+        """Remove a file, and the directories that this leaves empty: they would keep their names from being files."""
+        path = self._path(key)
+        if self.head(key) is None:
+            return
+        with self._errors(key), self._aside.locked(key):
+            path.unlink(missing_ok=True)
+            # Another delete() may have removed the directory already.
+            with suppress(FileNotFoundError):
+                _sync_directory(path.parent)
+            for folder in path.parents:
+                if folder == self.root:
+                    break
+                try:
+                    folder.rmdir()
+                except OSError:
+                    break
+
+    def _path(self, key: str) -> Path:
+        parts = key.split("/")
+        if parts[0] == ASIDE or "\0" in key or any(part in ("", ".", "..") for part in parts):
+            raise StoreError(self.location, key, "not a key")
+        return self.root.joinpath(*parts)
+
+    def _open(self, key: str) -> BinaryIO:
+        path = self._path(key)
+        with self._errors(key):
+            return path.open("rb")
+
+    @contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        """Say in the store's words what the operating system says."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise NotThere(self.location, key, "there is no such object") from error
+        except FileExistsError as error:
+            raise StoreError(self.location, key, _REASONS[errno.ENOTDIR]) from error
+        except OSError as error:
+            kind = NotAllowed if error.errno in _NOT_ALLOWED else StoreError
+            reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
+            raise kind(self.location, key, reason[0].lower() + reason[1:]) from error
+
+
+def _stat(key: str, found: os.stat_result) -> Stat:
+    version = f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
+    return Stat(key, found.st_size, version, found.st_mtime)
+
+
+def _age(part: Path, replaced: float) -> None:
+    """Make a file at least one whole second younger than the one it replaces.
+
+    nginx's ETag is the size and the second of the mtime, and a tag that moves often keeps its size.
+    """
+    second = (int(replaced) + 1) * 1_000_000_000
+    if part.stat().st_mtime_ns < second:
+        os.utime(part, ns=(second, second))
+
+
+def _make_directories(path: Path) -> None:
+    """Make directories that a web server can read, whatever the umask, and make them last."""
+    if path.is_dir():
+        return
+    _make_directories(path.parent)
+    try:
+        path.mkdir()
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+        return
+    path.chmod(0o755)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

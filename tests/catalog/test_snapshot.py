@@ -1,0 +1,102 @@
+"""Tests of the lists of repositories as one value."""
+
+from collections.abc import Mapping
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from sdr.catalog.snapshot import Listing, Snapshot, is_implausible
+from sdr.tree.keys import list_of
+from tests.texts import NAMES
+
+A, B = "acme/app", "acme/other"
+
+
+def snapshot_of(repositories: Mapping[str, str], lists_revision: str = "0" * 16) -> Snapshot:
+    """Return a snapshot with each repository in its list."""
+    lists: dict[str, dict[str, str]] = {}
+    for name, revision in repositories.items():
+        lists.setdefault(list_of(name), {})[name] = revision
+    listings = {prefix: Listing(lists_revision, listing) for prefix, listing in lists.items()}
+    return Snapshot(dict.fromkeys(lists, lists_revision), listings)
+
+
+class SnapshotTests(SynchronousTestCase):
+    """What the lists say."""
+
+    def test_revision_of(self) -> None:
+        """A listed repository has a revision; one that is not listed has none, whether its list is there or not."""
+        snapshot = snapshot_of({A: "a" * 16})
+        sibling = Snapshot(snapshot.wanted, {list_of(A): Listing("0" * 16, {})})
+        self.assertEqual(snapshot.revision_of(A), "a" * 16)
+        self.assertIsNone(snapshot.revision_of(B))
+        self.assertIsNone(sibling.revision_of(A))
+
+    @given(st.dictionaries(NAMES, st.just("a" * 16), max_size=8))
+    def test_names(self, repositories: dict[str, str]) -> None:
+        """All names of all lists are there, sorted and counted."""
+        snapshot = snapshot_of(repositories)
+        self.assertEqual(snapshot.names, tuple(sorted(repositories)))
+        self.assertEqual(snapshot.count, len(repositories))
+
+    def test_lagging(self) -> None:
+        """The lists to read are those that are new and those whose revision differs; no others."""
+        snapshot = Snapshot({}, {"aaa": Listing("1" * 16, {}), "bbb": Listing("2" * 16, {})})
+        wanted = {"aaa": "1" * 16, "bbb": "3" * 16, "ccc": "4" * 16}
+        self.assertEqual(snapshot.lagging(wanted), ("bbb", "ccc"))
+
+    def test_replaced(self) -> None:
+        """Lists that were read take the place of the old, others stay, and those no longer wanted go."""
+        old = Snapshot({}, {prefix: Listing("1" * 16, {}) for prefix in ("aaa", "bbb", "ccc")})
+        read = Listing("2" * 16, {})
+        new = old.replaced({"aaa": "1" * 16, "bbb": "2" * 16}, {"bbb": read})
+        self.assertEqual(dict(new.lists), {"aaa": old.lists["aaa"], "bbb": read})
+        self.assertIs(new.lists["aaa"], old.lists["aaa"])
+        self.assertEqual(len(old.lists), 3)
+
+    def test_nothing_new(self) -> None:
+        """Where nothing is new the snapshot stays itself: a million names are not sorted again at each poll."""
+        old = snapshot_of({A: "a" * 16})
+        self.assertIs(old.replaced(dict(old.wanted), {}), old)
+
+    def test_a_list_that_could_not_be_read(self) -> None:
+        """A list that is wanted and could not be read stays as it was, and goes on lagging."""
+        old = Snapshot({"aaa": "1" * 16}, {"aaa": Listing("1" * 16, {})})
+        new = old.replaced({"aaa": "2" * 16}, {})
+        self.assertEqual((new.lists, new.lagging(new.wanted)), (old.lists, ("aaa",)))
+
+    @given(st.data())
+    def test_converges(self, data: st.DataObject) -> None:
+        """However many lists are read at each attempt, what lags shrinks by exactly those, until all is as wanted."""
+        lists = st.dictionaries(st.sampled_from(["aaa", "bbb", "ccc", "ddd"]), st.sampled_from(["1", "2", "3"]))
+        current = data.draw(lists)
+        snapshot = Snapshot(current, {prefix: Listing(revision, {}) for prefix, revision in current.items()})
+        wanted = data.draw(lists)
+        while lagging := snapshot.lagging(wanted):
+            read = data.draw(st.sets(st.sampled_from(lagging), min_size=1))
+            snapshot = snapshot.replaced(wanted, {prefix: Listing(wanted[prefix], {}) for prefix in read})
+            self.assertEqual(set(snapshot.lagging(wanted)), set(lagging) - read)
+        final = snapshot.replaced(wanted, {})
+        self.assertEqual({prefix: listing.revision for prefix, listing in final.lists.items()}, wanted)
+
+
+class ImplausibleTests(SynchronousTestCase):
+    """When a catalog that empties is doubted."""
+
+    def test_table(self) -> None:
+        """Four repositories or more that shrink to a tenth or less are doubted, and nothing else is."""
+        for old, new, expected in [
+            (0, 0, False),
+            (1, 0, False),
+            (3, 0, False),
+            (4, 0, True),
+            (4, 1, False),
+            (10, 1, True),
+            (10, 2, False),
+            (1000, 100, True),
+            (1000, 101, False),
+            (4, 4, False),
+            (4, 1000, False),
+        ]:
+            self.assertEqual(is_implausible(old, new), expected, (old, new))

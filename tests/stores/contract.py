@@ -1,0 +1,216 @@
+"""What every store promises, as tests; a store's own tests inherit them."""
+
+import io
+import threading
+from typing import BinaryIO
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from sdr.registry.grammar import Digest
+from sdr.stores.interface import Bytes, Changed, NotThere, Stat, Store, StoreError
+from sdr.tree.headers import LISTS_HEADERS, blob_headers
+from sdr.tree.keys import blob_key, manifest_key
+from tests.texts import DIGESTS, NAMES, TAGS
+
+HEADERS = LISTS_HEADERS
+
+
+class Broken:
+    """A body that fails after its first piece."""
+
+    size = 100
+
+    def open(self) -> BinaryIO:
+        """Start reading."""
+        stream = io.BytesIO(b"x" * 50)
+        whole = stream.read
+
+        def read(size: int | None = -1) -> bytes:
+            piece = whole(size)
+            if not piece:
+                raise ZeroDivisionError
+            return piece
+
+        stream.read = read  # type: ignore[method-assign]
+        return stream
+
+
+class Short:
+    """A body that is shorter than it says."""
+
+    size = 100
+
+    def open(self) -> BinaryIO:
+        """Start reading."""
+        return io.BytesIO(b"x" * 50)
+
+
+class StoreContract(SynchronousTestCase):
+    """Tests of one store; ``new_store`` makes an empty one.
+
+    To be inherited by way of its module: trial would run what a test module imports by name.
+    """
+
+    def new_store(self) -> Store:
+        """Return an empty store."""
+        raise NotImplementedError
+
+    def put(self, store: Store, key: str, data: bytes) -> Stat:
+        """Write an object."""
+        return store.put(key, Bytes(data), HEADERS)
+
+    def keys(self, store: Store, prefix: str = "", delimiter: str = "") -> list[str]:
+        """List keys and common prefixes."""
+        return [found.key if isinstance(found, Stat) else found for found in store.list(prefix, delimiter=delimiter)]
+
+    def test_put_and_read(self) -> None:
+        """What is written is read again, whole and in pieces, and looked at."""
+        store, data = self.new_store(), bytes(range(256)) * 8192
+        written = store.put("blobs/sha256/00", Bytes(data), blob_headers(Digest.of(data)))
+        got, stat = store.get("blobs/sha256/00")
+        with store.open("blobs/sha256/00") as file:
+            pieces = file.read(10), file.read()
+        self.assertEqual([got, b"".join(pieces)], [data, data])
+        self.assertEqual([written, store.head("blobs/sha256/00")], [stat, stat])
+        self.assertEqual((stat.key, stat.size), ("blobs/sha256/00", len(data)))
+
+    def test_empty_object(self) -> None:
+        """An object may be empty."""
+        store = self.new_store()
+        self.put(store, "a", b"")
+        self.assertEqual(store.get("a")[0], b"")
+
+    def test_nothing_there(self) -> None:
+        """What is not there is told so, also in a store that does not exist yet."""
+        store = self.new_store()
+        for _ in range(2):
+            self.assertIsNone(store.head("v2/a/tags/list"))
+            for read in (store.get, store.open):
+                error = self.assertRaises(NotThere, read, "v2/a/tags/list")
+                self.assertEqual((error.store, error.key), (store.location, "v2/a/tags/list"))
+            store.delete("v2/a/tags/list")
+            self.put(store, "another", b"")
+
+    def test_overwrite(self) -> None:
+        """A second write replaces the first, and is another version though the size is the same."""
+        store = self.new_store()
+        versions = {self.put(store, "a", b"%d" % number).version for number in range(5)}
+        self.assertEqual(store.get("a")[0], b"4")
+        self.assertEqual(len(versions), 5)
+
+    def test_create_only(self) -> None:
+        """A write that expects nothing is refused where something is."""
+        store = self.new_store()
+        store.put("a", Bytes(b"1"), HEADERS, replaces=None)
+        self.refuse(Changed, store, "a", None)
+        self.assertEqual(store.get("a")[0], b"1")
+
+    def test_replace_if_unchanged(self) -> None:
+        """A write that expects a version is refused where another is, or nothing."""
+        store = self.new_store()
+        first = self.put(store, "a", b"1").version
+        second = store.put("a", Bytes(b"2"), HEADERS, replaces=first).version
+        self.refuse(Changed, store, "a", first)
+        self.assertEqual(store.get("a")[0], b"2")
+        store.delete("a")
+        self.refuse(Changed, store, "a", second)
+        self.assertIsNone(store.head("a"))
+
+    def refuse(self, kind: type[StoreError], store: Store, key: str, replaces: str | None) -> None:
+        """Require that a conditional write is refused."""
+        error = self.assertRaises(kind, store.put, key, Bytes(b"x"), HEADERS, replaces=replaces)
+        self.assertEqual((error.store, error.key), (store.location, key))
+
+    def test_no_update_is_lost_between_threads(self) -> None:
+        """Threads that read, add and put back on condition lose nothing, create-only included."""
+        store, threads, each = self.new_store(), 8, 12
+
+        def add() -> None:
+            done = 0
+            while done < each:
+                try:
+                    data, stat = store.get("n")
+                    number, version = int(data), stat.version
+                except NotThere:
+                    number, version = 0, None
+                try:
+                    store.put("n", Bytes(b"%d" % (number + 1)), HEADERS, replaces=version)
+                except Changed:
+                    continue
+                done += 1
+
+        workers = [threading.Thread(target=add) for _ in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        self.assertEqual(store.get("n")[0], b"%d" % (threads * each))
+
+    def test_a_body_that_fails(self) -> None:
+        """If reading what is to be written fails, that failure comes out, and what was there stays."""
+        store = self.new_store()
+        self.put(store, "a", b"before")
+        for key in ("a", "b"):
+            self.assertRaises(ZeroDivisionError, store.put, key, Broken(), HEADERS)
+        self.assertEqual(self.keys(store), ["a"])
+        self.assertEqual(store.get("a")[0], b"before")
+
+    def test_a_body_that_is_short(self) -> None:
+        """A body of another size than announced is not written."""
+        store = self.new_store()
+        error = self.assertRaises(StoreError, store.put, "a", Short(), HEADERS)
+        self.assertIn("50 bytes", str(error))
+        self.assertEqual(self.keys(store), [])
+
+    def test_delete(self) -> None:
+        """What is deleted is gone, and its name is free for anything."""
+        store = self.new_store()
+        self.put(store, "v2/a/b", b"")
+        self.put(store, "v2/a/c", b"")
+        store.delete("v2/a/b")
+        self.assertEqual(self.keys(store), ["v2/a/c"])
+        store.delete("v2/a/c")
+        self.put(store, "v2/a", b"now a file")
+        self.assertEqual(self.keys(store), ["v2/a"])
+
+    def test_list(self) -> None:
+        """Keys come in their order, by prefix, which need not end with a part."""
+        store = self.new_store()
+        names = ["a", "b-c", "b.c", "b/c", "b/d/e", "b0", "b_c", "bc/d"]
+        for name in reversed(names):
+            self.put(store, name, name.encode())
+        self.assertEqual(self.keys(store), sorted(names))
+        self.assertEqual(self.keys(store, "b"), sorted(names)[1:])
+        self.assertEqual(self.keys(store, "b/"), ["b/c", "b/d/e"])
+        self.assertEqual(self.keys(store, "b/d/e"), ["b/d/e"])
+        self.assertEqual(self.keys(store, "b/x") + self.keys(store, "x/y/z"), [])
+        sizes = [found.size for found in store.list("") if isinstance(found, Stat)]
+        self.assertEqual(sizes, [len(name) for name in sorted(names)])
+
+    def test_list_with_delimiter(self) -> None:
+        """With a delimiter, what lies deeper is told by its common prefix, in its place."""
+        store = self.new_store()
+        for name in ("v2/a-b/x", "v2/a/x", "v2/a/y", "v2/a.json", "v2/b/c/d"):
+            self.put(store, name, b"")
+        self.assertEqual(self.keys(store, "v2/", "/"), ["v2/a-b/", "v2/a.json", "v2/a/", "v2/b/"])
+        self.assertEqual(self.keys(store, "v2/a", "/"), ["v2/a-b/", "v2/a.json", "v2/a/"])
+        self.assertEqual(self.keys(store, "v2/b/", "/"), ["v2/b/c/"])
+        self.assertEqual(self.keys(store, "", "/"), ["v2/"])
+
+    @given(st.lists(st.tuples(NAMES, TAGS, DIGESTS), min_size=1, max_size=4))
+    def test_every_name_of_the_grammar(self, things: list[tuple[str, str, Digest]]) -> None:
+        """Every name, tag and digest makes keys that can be written, read and listed."""
+        store = self.new_store()
+        written: dict[str, bytes] = {}
+        for name, tag, digest in things:
+            for key in (manifest_key(name, tag), manifest_key(name, digest), blob_key(digest)):
+                if any(there.startswith(f"{key}/") or key.startswith(f"{there}/") for there in written):
+                    # A tag and a repository whose names stand in each other's way: a directory cannot hold both.
+                    continue
+                self.put(store, key, key.encode())
+                written[key] = key.encode()
+        self.assertEqual(self.keys(store), sorted(written))
+        for key, data in written.items():
+            self.assertEqual(store.get(key)[0], data)
