@@ -19,4 +19,4 @@ types: ## mypy, strict
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .demo build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache
 	rm -f twisted/plugins/dropin.cache
-	find sdr twisted tests bench -name __pycache__ -prune -exec rm -rf {} +
+	find . -name .git -prune -o -name __pycache__ -prune -exec rm -rf {} +

@@ -1,6 +1,7 @@
 """The ``sdr`` command: the composition root of the publishing side."""
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -122,7 +123,17 @@ def publish(
                 report.say("already published, nothing written")
     except KeyboardInterrupt:
         _fail("interrupted; every reader finds what it found before, and the same command completes it", INTERRUPTED)
-    click.echo(json.dumps(_result(publication), indent=2) if as_json else str(publication))
+    _print(json.dumps(_result(publication), indent=2) if as_json else str(publication))
+
+
+def _print(result: str) -> None:
+    """Print the result now: a script must not take a published image for printed when the disk is full."""
+    try:
+        print(result, flush=True)
+    except OSError as error:
+        # Else Python would try again at its end, and complain in its own way.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _fail(f"standard output: {error.strerror or error}; the image is published", FAILED)
 
 
 def _report(quiet: bool) -> Report:
@@ -157,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted", INTERRUPTED)
     except OSError as error:
-        # Standard output is full, say; sources and stores have words of their own for what happens to them.
+        # Sources and stores have words of their own for what happens to them.
         _fail(error.strerror or str(error), FAILED)
 
 

@@ -238,7 +238,14 @@ class RefusedTests(CommandTestCase):
         with (path / "blobs" / digest.replace(":", "/")).open("wb") as file:
             file.truncate(size)
         command = [*COMMAND, "publish", "--store", str(self.root), f"oci:{path}", "acme/app"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # A shell starts what it runs in the background with this signal ignored, and the tests may be that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        ) as process:
             deadline = time.monotonic() + 60
             while not any(part.stat().st_size for part in self.root.glob(".sdr/*.part")):
                 self.assertLess(time.monotonic(), deadline)

@@ -146,7 +146,6 @@ class Poll:
                 key=LISTS_KEY,
                 what="not there" if status == 404 else "absent, or not readable",
             )
-        self._doubted, self._doubts = None, 0
         self._etag = ""
         self._catalog.forget()
 

@@ -18,6 +18,9 @@ IDLE_SECONDS = 60
 #: No question has a body; this many bytes of one are read and thrown away, so that the client hears the answer.
 BODY_LIMIT = 1024 * 1024
 
+#: The first byte of a TLS connection (RFC 8446, section 5.1); no method begins with it.
+TLS_HANDSHAKE = b"\x16"
+
 
 class Discarded:
     """A file that keeps nothing: Twisted Web would spool a body to the disk before it asks anybody."""
@@ -57,6 +60,10 @@ class Channel(HTTPChannel):
     def dataReceived(self, data: bytes) -> None:
         """Start the clock at the first byte of a request; the bytes after it do not wind it up again."""
         if not self._receiving and not self._answering:
+            if data.startswith(TLS_HANDSHAKE):
+                # Clients try https first, and would wait ten seconds for an answer to their greeting.
+                self._refuse(b"400 Bad Request")
+                return
             self._receiving = True
             self.setTimeout(REQUEST_SECONDS)
         super().dataReceived(data)
@@ -70,7 +77,7 @@ class Channel(HTTPChannel):
         if self.length is not None and self.length > BODY_LIMIT:
             self.requests[-1].requestHeaders.removeHeader("expect")
             super().allHeadersReceived()
-            self._refuse_body()
+            self._refuse(b"413 Content Too Large")
         else:
             super().allHeadersReceived()
 
@@ -79,7 +86,7 @@ class Channel(HTTPChannel):
         if not self._answering:
             self._body_length += len(data)
             if self._body_length > 2 * BODY_LIMIT:
-                self._refuse_body()
+                self._refuse(b"413 Content Too Large")
                 return
         super().rawDataReceived(data)
 
@@ -95,10 +102,9 @@ class Channel(HTTPChannel):
         if not self._answering:
             self.setTimeout(IDLE_SECONDS)
 
-    def _refuse_body(self) -> None:
-        cast(ITransport, self.transport).write(
-            b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-        )
+    def _refuse(self, status: bytes) -> None:
+        head = b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % status
+        cast(ITransport, self.transport).write(head)
         self._receiving = self._answering = True
         self.dataReceived = lambda data: None  # type: ignore[method-assign]
         self.loseConnection()

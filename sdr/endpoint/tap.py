@@ -23,7 +23,7 @@ from sdr.endpoint.answers import Rules
 from sdr.endpoint.files import TreeFiles
 from sdr.endpoint.listening import AnyAddress, ListeningService
 from sdr.endpoint.settings import DEFAULT_PORT, BadSetting, Settings, read_settings
-from sdr.endpoint.signals import HangUpService
+from sdr.endpoint.signals import SignalService
 from sdr.endpoint.site import EndpointSite
 from sdr.endpoint.web import Questions, Root
 
@@ -118,7 +118,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     polling = PollingService(catalog, poll, reactor, settings.poll, random.random, in_thread, saved)
     services = MultiService()
     polling.setServiceParent(services)
-    HangUpService(reactor, polling.poll_now).setServiceParent(services)
+    SignalService(reactor, polling).setServiceParent(services)
     # Last, so that it stops first.
     ListeningService(
         EndpointSite(_root(settings, catalog, in_thread), reactor, settings.access_log),

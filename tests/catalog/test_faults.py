@@ -311,6 +311,41 @@ class ListFaultTests(_Faults, _PollCase):
         self.assert_nothing_is_left()
 
 
+class StopTests(_Case):
+    """The end in the middle of an exchange."""
+
+    def assert_stops(self) -> None:
+        """Stop during a poll and a look: that is no failure, and nothing is said of it."""
+        self.store.publish(NAME, "2.0")
+        self.polled.advance(31)
+        looking = self.catalog.look(RepositoryLookup("acme/none"))
+        with capturedLogs() as events:
+            self.assert_nothing_is_left()
+        self.assertIs(self.successResultOf(looking), UNKNOWN)
+        self.assertEqual(texts(events), [])
+        self.assertEqual(self.polled.poll.failures, 0)
+
+    def test_silence(self) -> None:
+        """It comes at once while the store is silent."""
+        for key in (LISTS_KEY, list_key(list_of(NAME))):
+            self.setUp()
+            self.wire.raw[key] = Raw([])
+            self.assert_stops()
+
+    def test_silence_in_the_body(self) -> None:
+        """It comes at once in the middle of a body."""
+        for key in (LISTS_KEY, list_key(list_of(NAME))):
+            self.setUp()
+            self.wire.raw[key] = Raw([head(Content_Length=100), b"half"])
+            self.assert_stops()
+
+    def test_unreachable(self) -> None:
+        """It comes at once while connecting."""
+        self.wire.drop()
+        self.wire.deaf = True
+        self.assert_stops()
+
+
 class _LookCase(_Case):
     """A fault meets a look."""
 

@@ -312,6 +312,7 @@ class ImplausibleTests(SynchronousTestCase):
             self.shrink("acme/app0")
             for _ in range(BELIEVED_AFTER - 1):
                 self.polled.run_poll()
+                self.assertEqual(self.polled.catalog.names(), self.names)
             self.store.write_lists()
             self.assertEqual(self.store.objects[LISTS_KEY], self.full)
             self.polled.run_poll()

@@ -136,6 +136,12 @@ class ConnectionTests(SynchronousTestCase):
             said = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length: ")]
             self.assertEqual(said, [] if length is None else [b"content-length: %d" % length], path)
 
+    def test_tls_on_a_plain_port(self) -> None:
+        """A client that tries https first hears at once that this is http, with no need of a whole line."""
+        self.protocol.dataReceived(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        self.assertTrue(self.transport.value().startswith(b"HTTP/1.1 400 "))
+        self.assertTrue(self.transport.disconnecting)
+
     def test_only_http_1(self) -> None:
         """HTTP/2 is not offered, whatever happens to be installed."""
         self.assertEqual(self.site.acceptableProtocols(), [b"http/1.1"])

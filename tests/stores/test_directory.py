@@ -159,6 +159,12 @@ class DirectoryTests(SynchronousTestCase):
         DirectoryStore(self.root).put("c", Bytes(b""), HEADERS)
         self.assertEqual(list((self.root / ".sdr").glob("*.part")), [])
 
+    def test_a_failed_write_leaves_nothing(self) -> None:
+        """What could not be written whole is removed at once."""
+        for body in (contract.Broken(), contract.Short()):
+            self.assertRaises((ZeroDivisionError, StoreError), self.store.put, "a", body, HEADERS)
+            self.assertEqual(list(self.root.glob(".sdr/*.part")), [])
+
     def test_no_update_is_lost_between_processes(self) -> None:
         """Conditional writes hold between processes too."""
         self.put("n", b"0")
