@@ -9,7 +9,6 @@ import socket
 import subprocess
 import tempfile
 import time
-import unittest
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,8 @@ from email.message import Message
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from tests.missing import missing
 
 #: The project's folder; trial changes the current one.
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,14 +40,10 @@ def required(name: str, package: str, *, root: bool = False) -> str:
     # The distribution's own first: a newer client from elsewhere may not speak to its daemon.
     path = shutil.which(name, path=f"/usr/sbin:/usr/bin:{os.environ.get('PATH', '')}")
     if path is None:
-        missing = f"{name} is not there: apt-get install {package}"
-    elif root and os.geteuid() != 0:
-        missing = f"{name} needs root"
-    else:
-        return path
-    if os.environ.get("CI") == "true":
-        raise AssertionError(missing)
-    raise unittest.SkipTest(missing)
+        missing(f"{name} is not there: apt-get install {package}")
+    if root and os.geteuid() != 0:
+        missing(f"{name} needs root")
+    return path
 
 
 def free_port() -> int:

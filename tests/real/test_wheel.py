@@ -3,18 +3,17 @@
 import contextlib
 import functools
 import importlib.util
-import os
 import shutil
 import socket
 import sys
 import tarfile
 import time
-import unittest
 import zipfile
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.missing import missing
 from tests.real.programs import ROOT, Failed, Process, answers, fetch, folder, free_port, installed_only, run, until
 
 #: What working in the tree leaves there, and no release has.
@@ -37,9 +36,7 @@ def _install(python: Path, *what: str) -> None:
     try:
         run(arguments, seconds=_INSTALL, env=installed_only())
     except Failed as why:
-        if os.environ.get("CI") == "true":
-            raise
-        raise unittest.SkipTest(f"what is to be installed cannot be had: {why}") from None
+        missing(f"what is to be installed cannot be had: {why}")
 
 
 @functools.cache
