@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn, TypeVar
 
@@ -91,7 +92,12 @@ def sdr() -> None:
     help="Publish this one of a multi-platform image.",
 )
 @click.option(
-    "--jobs", type=click.IntRange(1, 256), default=8, show_default=True, help="How many blobs are written at once."
+    "--jobs",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    default=8,
+    show_default=True,
+    help="How many blobs are written at once.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print the last line only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead of the last line.")
@@ -137,7 +143,8 @@ def _print(result: str) -> None:
 
 
 def _report(quiet: bool) -> Report:
-    if quiet:
+    # Python has no stream where the shell has closed the descriptor.
+    if quiet or sys.stderr is None:
         return Silent()
     return Bars(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr)
 
@@ -177,7 +184,10 @@ def _fail(message: str, code: int) -> NoReturn:
     line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in message)
     if len(line) > MESSAGE:
         line = f"{line[:MESSAGE]} …"
-    print(f"sdr: error: {line}", file=sys.stderr)
+    # Where standard error is closed, print() would take standard output, which is for the result.
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(f"sdr: error: {line}", file=sys.stderr)
     sys.exit(code)
 
 

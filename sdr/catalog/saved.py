@@ -86,7 +86,7 @@ class SavedCatalog:
         for prefix, listing in snapshot.lists.items():
             if before.lists.get(prefix) is not listing:
                 self._write(list_key(prefix), encode_list(listing.repositories))
-        if snapshot.wanted != before.wanted or snapshot.lists.keys() != before.lists.keys():
+        if snapshot.wanted != before.wanted:
             self._write(LISTS_KEY, encode_lists(snapshot.wanted))
         self._written = snapshot
 

@@ -123,7 +123,9 @@ class PollingService(Service):
             self._timer = self._clock.callLater(wait, self._go)
 
     def _delay(self) -> float:
-        return delay(self._interval, self._poll.failures, self._poll.retry_after, self._chance())
+        # One bad list must not make every moved tag late: it backs off only where nothing could be polled.
+        failures = 0 if self._catalog.state is State.LOADED else self._poll.failures
+        return delay(self._interval, failures, self._poll.retry_after, self._chance())
 
     async def _save(self, saved: SavedCatalog) -> None:
         write = saved.changes(self._catalog.snapshot)

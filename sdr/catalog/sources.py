@@ -227,7 +227,7 @@ class _Body(TwistedProtocol):
         self._limit = limit
         self._pieces: list[bytes] = []
         self._length = 0
-        self.done: Deferred[bytes] = Deferred(self._give_up)
+        self.done: Deferred[bytes] = Deferred(lambda _: self._abort())
 
     def dataReceived(self, data: bytes) -> None:
         """Keep a piece, or give up."""
@@ -250,10 +250,6 @@ class _Body(TwistedProtocol):
     def _fail(self, error: FetchFailed) -> None:
         if not self.done.called:
             self.done.errback(error)
-
-    def _give_up(self, done: Deferred[bytes]) -> None:
-        done.errback(CancelledError())
-        self._abort()
 
     def _abort(self) -> None:
         # Not loseConnection: over TLS that would wait for the store to agree, and read on until it does.

@@ -21,6 +21,9 @@ HEADER_LIMIT = 1024 * 1024
 #: How many files there may be.
 MEMBER_LIMIT = 1_000_000
 
+#: How long a path may be, as on Linux: all of them are in memory.
+PATH_LIMIT = 4096
+
 #: As many symbolic links in a row as Linux follows.
 LINK_LIMIT = 40
 
@@ -63,6 +66,8 @@ class TarFiles:
                 self._add(info)
 
     def _add(self, info: tarfile.TarInfo) -> None:
+        if max(len(info.name), len(info.linkname)) > PATH_LIMIT:
+            raise BadSource(f"{self.location}: a path of more than {PATH_LIMIT} characters")
         path = self._inside(info.name, "")
         if info.isdir():
             return

@@ -45,7 +45,7 @@ class Layout:
 
     def _names_of(self, entry: Descriptor) -> tuple[str, ...]:
         names = [entry.annotations[key] for key in (IMAGE_NAME, REF_NAME) if key in entry.annotations]
-        if self._names and (manifest := self._find(entry)) is not None and not manifest.manifest.children:
+        if self._names and (manifest := self._find(entry)) is not None and manifest.manifest.blobs:
             config = str(manifest.manifest.blobs[0].digest)
             names += [name for name in self._names.get(config, ()) if name not in names]
         return tuple(names)
@@ -65,7 +65,7 @@ class Layout:
 
         :raise BadSource: if there is none, or more than one.
         """
-        leaves = list(self._leaves(root, DEPTH))
+        leaves = self._leaves(root, set(), DEPTH)
         found = [(platform_of, leaf) for platform_of, leaf in leaves if platform_of is not None]
         for distance in (0, 1):
             matches = {leaf.digest: leaf for having, leaf in found if having.distance(platform) == distance}
@@ -79,15 +79,18 @@ class Layout:
         listed = ", ".join(sorted({str(having) for having, _ in found})) or "no platform at all"
         raise BadSource(f"{self._files.location}: nothing for --platform {platform}; it has {listed}")
 
-    def _leaves(self, descriptor: Descriptor, depth: int) -> list[tuple[Platform | None, Descriptor]]:
-        """List the manifests that run on something, with what they run on."""
+    def _leaves(
+        self, descriptor: Descriptor, seen: set[Digest], depth: int
+    ) -> list[tuple[Platform | None, Descriptor]]:
+        """List the manifests that run on something, with what they run on; an index that occurs again adds nothing."""
         if descriptor.media_type not in INDEX_TYPES:
             return [(Platform.of(descriptor.platform) or self._platform_of(descriptor), descriptor)]
-        index = self._find(descriptor)
-        if index is None or not depth:
+        if descriptor.digest in seen or not depth:
             return []
-        children = [child for child in index.manifest.children if child.is_manifest]
-        return [leaf for child in children for leaf in self._leaves(child, depth - 1)]
+        seen.add(descriptor.digest)
+        index = self._find(descriptor)
+        children = [child for child in index.manifest.children if child.is_manifest] if index else []
+        return [leaf for child in children for leaf in self._leaves(child, seen, depth - 1)]
 
     def _platform_of(self, descriptor: Descriptor) -> Platform | None:
         found = self._find(descriptor)
@@ -110,6 +113,8 @@ class Layout:
     def _walk(self, descriptor: Descriptor, platform: Platform | None, walk: "_Walk", depth: int) -> bool:
         """Add a manifest after what it refers to; tell whether all of it is there."""
         if descriptor.digest in walk.whole:
+            if (known := walk.manifests.get(descriptor.digest)) is not None:
+                self._compare(descriptor, len(known.data), known.manifest.media_type)
             return walk.whole[descriptor.digest]
         if not depth:
             raise BadSource(f"{self._files.location}: indexes are nested more than {DEPTH} deep")
@@ -138,8 +143,7 @@ class Layout:
         if size is None:
             walk.missing.append((blob, platform))
             return False
-        if size != blob.size:
-            raise BadSource(f"{self._files.location}: {path}: {size} bytes where its descriptor says {blob.size}")
+        self._compare(blob, size, blob.media_type)
         where = f"{self._files.location}: {path}"
         walk.blobs[blob.digest] = Blob(blob.digest, size, lambda: self._files.open(path), where)
         return True
@@ -150,15 +154,18 @@ class Layout:
         data = read_small(self._files, path, MANIFEST_LIMIT)
         if data is None:
             return None
-        if len(data) != descriptor.size:
-            raise BadSource(
-                f"{self._files.location}: {path}: {len(data)} bytes where its descriptor says {descriptor.size}"
-            )
+        self._compare(descriptor, len(data), descriptor.media_type)
         manifest = self._parse(descriptor.digest, data)
-        if manifest.media_type != descriptor.media_type:
-            reason = f"it is a {manifest.media_type}, and its descriptor says {descriptor.media_type}"
-            raise BadSource(f"{self._files.location}: {path}: {reason}")
+        self._compare(descriptor, len(data), manifest.media_type)
         return ImageManifest(descriptor.digest, data, manifest)
+
+    def _compare(self, descriptor: Descriptor, size: int, media_type: str) -> None:
+        """Require that a descriptor tells what is there; one digest may have several."""
+        where = f"{self._files.location}: {blob_path(descriptor.digest)}"
+        if size != descriptor.size:
+            raise BadSource(f"{where}: {size} bytes where its descriptor says {descriptor.size}")
+        if media_type != descriptor.media_type:
+            raise BadSource(f"{where}: it is a {media_type}, and its descriptor says {descriptor.media_type}")
 
     def _parse(self, digest: Digest, data: bytes) -> Manifest:
         where = f"{self._files.location}: {blob_path(digest)}"

@@ -1,5 +1,6 @@
 """Telling a person how far a publish is; always on standard error, so that standard output is for the result."""
 
+from contextlib import suppress
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
@@ -77,9 +78,11 @@ class Lines(Silent):
 
     def say(self, text: str) -> None:
         """Tell one line."""
-        # In one piece, or two threads' lines would mix.
-        self._out.write(f"{text}\n")
-        self._out.flush()
+        # What is told is no part of the result: a log whose disk is full, or whose reader has gone, stops nothing.
+        with suppress(OSError):
+            # In one piece, or two threads' lines would mix.
+            self._out.write(f"{text}\n")
+            self._out.flush()
 
 
 class _LineTask(Silent):
@@ -91,7 +94,7 @@ class _LineTask(Silent):
 
 
 class Bars:
-    """A bar for each object under way and one for all: for terminals."""
+    """A bar for each object under way: for terminals."""
 
     def __init__(self, out: TextIO) -> None:
         self._progress = Progress(

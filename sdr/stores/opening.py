@@ -1,5 +1,6 @@
 """From what a user writes after ``--store`` to a store."""
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -7,7 +8,8 @@ from urllib.parse import unquote, urlsplit
 from sdr.stores.directory import DirectoryStore
 from sdr.stores.interface import Store
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+#: One slash is enough: file:/srv is a URL too (RFC 8089), and s3:/bucket is no directory that anybody means.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 
 
 class UnknownStore(ValueError):
@@ -33,7 +35,7 @@ def open_store(text: str) -> Store:
 def _directory(path: str, text: str) -> Store:
     if not path or "\0" in path:
         raise UnknownStore(f"{text!r}: not a directory")
-    root = Path(path)
-    if root.exists() and not root.is_dir():
+    # Neither of the two raises: where looking is not allowed, the store says so.
+    if os.path.lexists(path) and not os.path.isdir(path):
         raise UnknownStore(f"{text}: this is not a directory")
-    return DirectoryStore(root, text)
+    return DirectoryStore(Path(path), text)

@@ -23,7 +23,7 @@ from sdr.catalog.catalog import (
     State,
     is_current,
 )
-from sdr.catalog.lookups import ABSENT, UNKNOWN, ManifestLookup, ReferrersLookup, RepositoryLookup, TagsLookup
+from sdr.catalog.lookups import ABSENT, UNKNOWN, Lookup, ManifestLookup, ReferrersLookup, RepositoryLookup, TagsLookup
 from sdr.catalog.snapshot import Snapshot
 from sdr.catalog.sources import LARGE, Fetched
 from sdr.registry.grammar import Digest
@@ -418,6 +418,14 @@ class AbsentTests(_Case):
         self.look(LOOKUP, ManifestLookup(NAME, "none"))
         self.assertFalse(self.catalog.is_absent(NAME))
 
+    def test_once_found(self) -> None:
+        """A document that was missing and is there now makes a missing tag no sign of an absent repository."""
+        self.look(RepositoryLookup(self.other))
+        self.store.publish(self.other, "1.0", listed=False)
+        self.clock.advance(MISSING_SECONDS)
+        self.look(RepositoryLookup(self.other), ManifestLookup(self.other, "2.0"))
+        self.assertFalse(self.catalog.is_absent(self.other))
+
     def test_found_again(self) -> None:
         """Whichever of its objects is found first, it is absent no longer: its blobs can be pulled at once."""
         for first in ("document", "tag", "digest", "tags"):
@@ -486,6 +494,17 @@ class FlightTests(_Case):
         self.failureResultOf(alone, CancelledError)
         self.release()
         self.assertEqual(self.polled.recall(TagsLookup(NAME)), ("1.0",))
+
+    def test_nothing_piles_up(self) -> None:
+        """Looks that have ended, in whatever way, are not remembered as such."""
+        lookups: tuple[Lookup[Any], ...] = (LOOKUP, ManifestLookup(NAME, "none"))
+        for lookup in lookups:
+            self.catalog.look(lookup).addErrback(lambda _: None).cancel()
+            self.catalog.look(lookup)
+        self.release()
+        self.catalog.look(TagsLookup(NAME))
+        self.clock.advance(2)
+        self.assertEqual((len(self.catalog._flights), len(self.catalog._looking)), (0, 0))
 
     def test_deadline(self) -> None:
         """A look that hangs ends after two seconds, and nothing is left of it."""

@@ -415,6 +415,7 @@ class NoCatalogTests(SynchronousTestCase):
                 polled.run_poll()
             self.assertEqual((polled.catalog.names(), polled.catalog.state), ((), State.NONE))
             self.assertIs(polled.catalog.recall(lookup), UNKNOWN)
+            self.assertIs(self.successResultOf(polled.catalog.look(lookup)), UNKNOWN)
             warnings = texts(events, LogLevel.warn)
             self.assertEqual(len(warnings), 3, warnings)
             self.assertIn(f"is gone ({words}); send SIGHUP", warnings[0])

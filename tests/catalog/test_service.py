@@ -149,6 +149,14 @@ class PollingServiceTests(_Case):
         self.assertEqual(self.polls(), [0.0, 60.0, 180.0, 420.0, 660.0, 900.0, 930.0])
         self.assert_stops()
 
+    def test_one_bad_list(self) -> None:
+        """A list that cannot be read makes no tag of another repository late: it is polled as often as ever."""
+        self.store.faults[list_key(list_of(NAME))] = Reply(200, b"garbage")
+        self.service.startService()
+        self.polled.advance(100)
+        self.assertEqual(self.polls(), [0.0, 30.0, 60.0, 90.0])
+        self.assert_stops()
+
     def test_retry_after(self) -> None:
         """What the store asks for counts, and is forgotten after the next poll."""
         self.store.down = Reply(503, b"", {"Retry-After": "200"})

@@ -252,9 +252,9 @@ class HTTPSourceWireTests(SynchronousTestCase):
         self.wire = Wire(self.store, self.clock)
         self.source = HTTPSource(URL, self.wire.agent, self.clock, self.wire.pool.closeCachedConnections)
 
-    def fetch(self) -> Deferred[Fetched]:
+    def fetch(self, etag: str = "") -> Deferred[Fetched]:
         """Begin to fetch the object."""
-        fetching = Deferred.fromCoroutine(self.source.fetch("x", limit=LIMIT, seconds=2.0))
+        fetching = Deferred.fromCoroutine(self.source.fetch("x", limit=LIMIT, seconds=2.0, etag=etag))
         self.wire.settle()
         return fetching
 
@@ -272,6 +272,18 @@ class HTTPSourceWireTests(SynchronousTestCase):
         """A body without a length ends where the connection does."""
         self.wire.raw["x"] = Raw([head(), b"01234"], close=True)
         self.assertEqual(self.successResultOf(self.fetch()).body, b"01234")
+
+    def test_not_modified(self) -> None:
+        """A 304 that does not repeat the validator leaves it as it was; one with another brings that."""
+        self.wire.raw["x"] = Raw([head("304 Not Modified")])
+        self.assertEqual(self.successResultOf(self.fetch('"a"')), Fetched(304, b"", '"a"'))
+        self.wire.raw["x"] = Raw([head("304 Not Modified", ETag='W/"b"')])
+        self.assertEqual(self.successResultOf(self.fetch('"a"')), Fetched(304, b"", 'W/"b"'))
+
+    def test_compressed_page(self) -> None:
+        """A page that says 404 is that, though it is compressed, and badly."""
+        self.wire.raw["x"] = Raw([head("404 Not Found", Content_Length=4, Content_Encoding="gzip") + b"oops"])
+        self.assertEqual(self.successResultOf(self.fetch()), Fetched(404))
 
     def test_limit(self) -> None:
         """A body of exactly the limit is read; one byte more is not, however it comes."""
