@@ -229,6 +229,14 @@ class RefusedTests(CommandTestCase):
             done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
         self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1))
 
+    def test_closed_standard_error(self) -> None:
+        """Without a standard error the image is published all the same, and what fails fails silently."""
+        for source, code in ((self.source, 0), ("oci:/gone", 1)):
+            command = [*COMMAND, "publish", "--store", str(self.root), source, "a"]
+            done = subprocess.run(["sh", "-c", 'exec "$@" 2>&-', "sh", *command], stdout=subprocess.PIPE, check=False)
+            expected = f"a:latest@{self.digest}\n" if code == 0 else ""
+            self.assertEqual((done.returncode, done.stdout.decode()), (code, expected))
+
     def test_interrupted(self) -> None:
         """Ctrl-C ends it at once with one line and 130; nothing half-written stays, and it can be run again."""
         layout = Layout()

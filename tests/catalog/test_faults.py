@@ -217,6 +217,8 @@ class _PollCase(_Case):
 
     key: str
     state_meanwhile: State
+    #: Seconds until the second poll: it backs off where nothing could be polled.
+    pause = 60
     #: How the log names what was fetched.
     named = ""
 
@@ -230,7 +232,7 @@ class _PollCase(_Case):
             begin()
             self.polled.advance(30 + 11)
             self.assertEqual((self.polled.poll.failures, self.catalog.state), (1, self.state_meanwhile))
-            self.polled.advance(60 + 11)
+            self.polled.advance(self.pause + 11)
             self.assertEqual((self.polled.poll.failures, self.catalog.state), (2, self.state_meanwhile))
             self.assertEqual((self.catalog.names(), self.catalog.snapshot.revision_of(NAME)), (names, revision))
             # Whatever hung has been let go.
@@ -282,6 +284,7 @@ class ListFaultTests(_Faults, _PollCase):
     misshapen = b'["acme/app"]\n'
     # The store answers, so the looks at it go on.
     state_meanwhile = State.LOADED
+    pause = 30
     named = f"{key}: "
 
     def test_a_repository_that_stands_elsewhere(self) -> None:

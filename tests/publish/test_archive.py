@@ -99,6 +99,11 @@ class ArchiveTests(PublishingTestCase):
         data = info.tobuf() + bytes(50_000_000) + bytes(1024)
         self.refused(self.archive(data, "oci-archive"), "a header of")
 
+    def test_long_paths(self) -> None:
+        """A path, or a link's, that is longer than any system's is refused: all of them are in memory."""
+        for member in (file_member("x" * 4097, b""), symlink_member("x", "y" * 4097)):
+            self.refused(self.archive(tar([*layout_members(), member]), "oci-archive"), "more than 4096 characters")
+
     def test_no_archive(self) -> None:
         """Something else than an archive is told as such."""
         for data in (

@@ -230,6 +230,17 @@ class NewerArchiveTests(PublishingTestCase):
         self.assertEqual(str(self.publish(f"{source}:acme/b:1").digest), images[1]["digest"])
         self.refused(source, "2 images", "acme/a:1", "acme/b:1")
 
+    def test_an_empty_index_beside(self) -> None:
+        """An index of nothing has no config to be named by, and is no hindrance."""
+        layout = Layout()
+        image = layout.tag(layout.image())
+        path = layout.write_docker_archive(self.folder / "new.tar", ["acme/a:1"])
+        more = {"manifest.json": tar_member(path.read_bytes(), "manifest.json")}
+        empty = layout.tag(layout.index([]), "empty")
+        source = f"docker-archive:{layout.write_tar(self.folder / 'other.tar', more=more)}"
+        for ref, digest in (("acme/a:1", image["digest"]), ("empty", empty["digest"])):
+            self.assertEqual(str(self.publish(f"{source}:{ref}").digest), digest)
+
 
 def tar_member(data: bytes, name: str) -> bytes:
     """Return one file of an archive."""

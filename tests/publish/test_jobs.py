@@ -1,6 +1,7 @@
 """Tests of the threads of --jobs, and of what is told meanwhile."""
 
 import io
+import os
 import threading
 import time
 
@@ -58,6 +59,14 @@ class ProgressTests(SynchronousTestCase):
             task.ended("written")
             report.say("done")
         self.assertEqual(out.getvalue(), "written  a/b  1.2 MB\ndone\n")
+
+    def test_nobody_listens(self) -> None:
+        """A log that cannot be written stops nothing."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        with open(writing, "wb", buffering=0) as raw, Lines(io.TextIOWrapper(raw, write_through=True)) as report:
+            report.begin("a", 1).ended("written")
+            report.say("done")
 
     def test_bars(self) -> None:
         """Names are shown as they are, not taken for rich's markup."""

@@ -7,7 +7,7 @@ from typing import Any
 from sdr.publish.image import BadSource
 from sdr.stores.directory import DirectoryStore
 from tests.directories import new_directory
-from tests.images import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Descriptor, Layout, to_json
+from tests.images import DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Descriptor, Layout, to_json
 from tests.publish.publishing import NAME, PublishingTestCase
 
 
@@ -221,6 +221,7 @@ class RefusedTests(PublishingTestCase):
             child = layout.index([child] * 50)
         layout.tag(child)
         self.publish(layout)
+        self.publish(layout, platform="linux/amd64")
         self.tree()
 
     def test_one_digest_two_sizes(self) -> None:
@@ -230,6 +231,14 @@ class RefusedTests(PublishingTestCase):
         manifest: dict[str, Any] = {"schemaVersion": 2, "config": {**config, "size": 3}, "layers": []}
         layout.tag(layout.add_json(manifest, OCI_MANIFEST))
         self.refused(layout, "2 bytes where its descriptor says 3")
+
+    def test_one_child_two_descriptors(self) -> None:
+        """A child that occurs twice must be what both of its descriptors say: a client may come by either."""
+        for wrong in ({"size": 1}, {"mediaType": DOCKER_MANIFEST}):
+            layout = Layout()
+            child = layout.image()
+            layout.tag(layout.index([child, {**child, **wrong}]))
+            self.refused(layout, child["digest"].removeprefix("sha256:"), "its descriptor says")
 
     def test_symbolic_links(self) -> None:
         """A link inside the layout is followed, one that leads outside is refused."""

@@ -235,6 +235,12 @@ class DirectoryTests(SynchronousTestCase):
 class OpeningTests(SynchronousTestCase):
     """From text to store."""
 
+    def test_unusable_names(self) -> None:
+        """What the system will not look at is told by the store, with its name."""
+        text = "x" * 300
+        error = self.assertRaises(StoreError, open_store(text).head, "a")
+        self.assertEqual(str(error), f"{text}: a: file name too long")
+
     def test_directories(self) -> None:
         """A path and a file URL name a directory, which need not be there; messages call it what the user did."""
         for text, path in (
@@ -242,6 +248,8 @@ class OpeningTests(SynchronousTestCase):
             ("/a/b c", "/a/b c"),
             ("file:///a/b%20c", "/a/b c"),
             ("FILE://localhost/a", "/a"),
+            ("file:/a", "/a"),
+            ("/a:b/c:/d", "/a:b/c:/d"),
         ):
             store = open_store(text)
             assert isinstance(store, DirectoryStore)
@@ -251,7 +259,18 @@ class OpeningTests(SynchronousTestCase):
         """What this version cannot write to is refused with one line that says what it can."""
         file = new_directory(self).parent / "file"
         file.touch()
-        for text in ("s3://bucket", "swift://container/prefix", "https://example.com", "file://host/a", "", str(file)):
+        dangling = file.with_name("dangling")
+        dangling.symlink_to("gone")
+        for text in (
+            "s3://bucket",
+            "s3:/bucket",
+            "swift://container/prefix",
+            "https://example.com",
+            "file://host/a",
+            "",
+            str(file),
+            str(dangling),
+        ):
             error = self.assertRaises(UnknownStore, open_store, text)
             self.assertIn(text, str(error))
             self.assertNotIn("\n", str(error))
