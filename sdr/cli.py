@@ -128,7 +128,7 @@ def publish(
             if not publication.account.written:
                 report.say("already published, nothing written")
     except KeyboardInterrupt:
-        _fail("interrupted; every reader finds what it found before, and the same command completes it", INTERRUPTED)
+        _fail("interrupted; whatever a reader finds is whole, and the same command completes the rest", INTERRUPTED)
     _print(json.dumps(_result(publication), indent=2) if as_json else str(publication))
 
 

@@ -22,6 +22,7 @@ MAY_IMPORT = {
 PURE = (
     "registry/",
     "tree/",
+    "catalog/findings.py",
     "catalog/lookups.py",
     "catalog/snapshot.py",
     "catalog/memory.py",

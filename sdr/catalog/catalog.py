@@ -1,9 +1,8 @@
-"""The catalog: the snapshot of the lists, and the documents fetched on demand in a bounded memory beside it."""
+"""The catalog: the snapshot of the lists, what looks have found beside it, and how a look is made."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
-from math import inf
 from typing import Any, TypeVar, cast
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -12,37 +11,21 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sdr.catalog.budget import Budget
-from sdr.catalog.lookups import (
-    ABSENT,
-    UNKNOWN,
-    FoundManifest,
-    Lookup,
-    ManifestLookup,
-    Missing,
-    RepositoryLookup,
-    TagsLookup,
-)
+from sdr.catalog.findings import Findings, Held, weight
+from sdr.catalog.lookups import ABSENT, UNKNOWN, Lookup, Missing, RepositoryLookup
 from sdr.catalog.memory import Memory
 from sdr.catalog.snapshot import Snapshot
 from sdr.catalog.sources import LARGE, FetchFailed, InThread, Source
-from sdr.registry.grammar import Digest
 from sdr.tree.documents import BadDocument, Repository, revision
 
 T = TypeVar("T")
 
 #: The deadline of a look, in seconds: a client waits for it.
 LOOK_SECONDS = 2.0
-#: How long "it is not there" and "it could not be seen" are remembered, in seconds.
-MISSING_SECONDS = 5.0
 #: Looks under way at once.
 LOOKS_AT_ONCE = 32
 #: Looks a second that questions may cause, in the long run and at once.
 LOOK_RATE, LOOK_BURST = 100.0, 200.0
-#: A repository in use is revalidated when its document is older than this many polls: a hint may have been lost.
-TRUSTED_POLLS = 5
-#: The memory for what was found, in bytes (roughly), and for what was not, in entries.
-MEMORY_LIMIT, MISSING_LIMIT = 128 * 1024 * 1024, 20_000
-_BARE_WEIGHT = 500
 
 
 class State(Enum):
@@ -56,46 +39,6 @@ class State(Enum):
     FAILING = "failing"
     #: The store has no catalog: everything is redirected.
     NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """Something found.
-
-    :param until: when it must be looked at again, on the catalog's clock; a repository's document is judged by
-        :func:`is_current` instead.
-    :param at: when it was fetched or found unchanged.
-    :param revision: of a repository's document; else empty.
-    :param listed: the revision that the lists gave the repository at that time.
-    :param weight: in memory, in bytes, roughly.
-    """
-
-    finding: object
-    etag: str
-    until: float
-    at: float
-    revision: str
-    listed: str | None
-    weight: int
-
-
-def is_current(revision: str, listed_then: str | None, listed_now: str | None, age: float, poll: float) -> bool:
-    """Tell whether a repository's document may be used without a look.
-
-    :param revision: of the document itself.
-    :param listed_then: the revision in the lists when it was fetched; lists may lag behind the document.
-    :param listed_now: the revision in the lists now.
-    :param age: seconds since it was fetched.
-    :param poll: seconds between polls.
-    """
-    if listed_now == revision:
-        return age < TRUSTED_POLLS * poll
-    return listed_now == listed_then and age < poll
-
-
-def _weight(lookup: Lookup[Any], size: int) -> int:
-    """Estimate what something found weighs in memory: read JSON is several times as large as its text."""
-    return _BARE_WEIGHT + (size if isinstance(lookup, ManifestLookup) else 6 * size)
 
 
 class Catalog:
@@ -125,13 +68,9 @@ class Catalog:
         self.snapshot = Snapshot()
         self.state = State.STARTING
         self._clock = clock
-        self._poll = poll
-        self._keep_bodies = keep_bodies
         self._in_thread = in_thread
         self._on_repository = on_repository
-        self._held: Memory[Lookup[Any], _Held] = Memory(MEMORY_LIMIT)
-        self._missing: Memory[Lookup[Any], tuple[Missing, float]] = Memory(MISSING_LIMIT)
-        self._absent: Memory[str, float] = Memory(MISSING_LIMIT)
+        self._findings = Findings(poll, keep_bodies=keep_bodies)
         self._malformed: Memory[str, str] = Memory(1000)
         self._budget = Budget(LOOK_RATE, LOOK_BURST)
         self._flights: dict[Lookup[Any], list[Deferred[Any]]] = {}
@@ -143,21 +82,14 @@ class Catalog:
         """Return what is known without a look; ``None`` if a look is due."""
         if self.state is State.NONE:
             return UNKNOWN
-        now = self._clock.seconds()
-        held = self._held.get(lookup)
-        if held is not None and self._is_current(lookup, held, now):
-            return cast(T, held.finding)
-        missing = self._missing.get(lookup)
-        if missing is not None and now < missing[1]:
-            return missing[0] if held is None else cast(T, held.finding)
-        if self.state is State.FAILING:
-            return UNKNOWN if held is None else cast(T, held.finding)
-        return None
+        known = self._findings.recall(lookup, self._listed(lookup), self._clock.seconds())
+        if known is None and self.state is State.FAILING:
+            return self._findings.last(lookup)
+        return known
 
     def is_absent(self, name: str) -> bool:
         """Tell whether a repository is known to be absent: moments ago its objects themselves were not there."""
-        until = self._absent.get(name)
-        return until is not None and self._clock.seconds() < until and self.snapshot.revision_of(name) is None
+        return self._findings.is_absent(name, self._clock.seconds()) and self.snapshot.revision_of(name) is None
 
     def names(self) -> Sequence[str]:
         """Return the names of the listed repositories, sorted."""
@@ -181,7 +113,7 @@ class Catalog:
             or len(self._flights) >= LOOKS_AT_ONCE
             or not self._budget.spend(self._clock.seconds())
         ):
-            known = self._fallback(lookup)
+            known = self._findings.last(lookup)
             return succeed(known)
         self._flights[lookup] = [answer]
         look = self._look(lookup)
@@ -208,32 +140,32 @@ class Catalog:
         """Take it that the store has no catalog, and drop what was known."""
         self.snapshot = Snapshot()
         self.state = State.NONE
-        self._held.clear()
+        self._findings.clear()
 
     def restore(self, snapshot: Snapshot, repositories: Sequence[tuple[Repository, str]]) -> None:
         """Start from a saved copy: repositories, each with the revision of its document."""
         self.snapshot = snapshot
-        on_repository, self._on_repository = self._on_repository, None
         for repository, found in repositories:
-            lookup, listed = RepositoryLookup(repository.name), snapshot.revision_of(repository.name)
-            self._keep(lookup, repository, _weight(lookup, 130 * len(repository.tags)), "", found, listed)
-        self._on_repository = on_repository
+            lookup = RepositoryLookup(repository.name)
+            listed = snapshot.revision_of(repository.name)
+            held = Held(repository, "", weight(lookup, 130 * len(repository.tags)), found, listed)
+            self._findings.keep(lookup, held, self._clock.seconds())
 
     # How a look is made.
 
     async def _look(self, lookup: Lookup[T]) -> T | Missing:
-        held = self._held.get(lookup)
+        held = self._findings.held(lookup)
         listed = self._listed(lookup)
+        etag = "" if held is None else held.etag
         try:
-            got = await self.source.fetch(
-                lookup.key, limit=lookup.limit, seconds=LOOK_SECONDS, etag="" if held is None else held.etag
-            )
+            got = await self.source.fetch(lookup.key, limit=lookup.limit, seconds=LOOK_SECONDS, etag=etag)
             if got.status == 304 and held is not None:
                 finding = cast(T, held.finding)
-                self._keep(lookup, finding, held.weight, got.etag, held.revision, listed)
+                self._keep(lookup, replace(held, etag=got.etag, listed=listed))
             elif got.status == 200:
                 finding = await self._read(lookup, got.body)
-                self._keep(lookup, finding, _weight(lookup, len(got.body)), got.etag, revision(got.body), listed)
+                size = weight(lookup, len(got.body))
+                self._keep(lookup, Held(finding, got.etag, size, revision(got.body), listed))
             elif got.status == 404 or self.state is State.LOADED:
                 # 403 is what S3 says of a missing object to those who may not list.
                 return self._miss(lookup, ABSENT)
@@ -257,63 +189,19 @@ class Catalog:
         if isinstance(result, Failure):
             if not result.check(CancelledError):
                 self._log.failure("look at {key}", result, key=lookup.key)
-            result = self._fallback(lookup)
+            result = self._findings.last(lookup)
         for waiting in self._flights.pop(lookup):
             waiting.callback(result)
 
-    def _fallback(self, lookup: Lookup[T]) -> T | Missing:
-        held = self._held.get(lookup)
-        return UNKNOWN if held is None else cast(T, held.finding)
-
-    def _keep(self, lookup: Lookup[Any], finding: Any, weight: int, etag: str, found: str, listed: str | None) -> None:
-        """Remember something found, for as long as its kind allows."""
-        now = self._clock.seconds()
-        until = now + self._poll
-        match lookup, finding:
-            case RepositoryLookup(), Repository():
-                self._absent.forget(lookup.name)
-                if self._on_repository is not None and found != self._revision_held(lookup):
-                    self._on_repository(finding)
-            case ManifestLookup(), FoundManifest():
-                if isinstance(lookup.reference, Digest):
-                    until = inf
-                else:
-                    self._held_is_old(RepositoryLookup(lookup.name))
-                self._absent.forget(lookup.name)
-                if not self._keep_bodies:
-                    finding, weight = replace(finding, body=b""), _BARE_WEIGHT
-            case TagsLookup(), _:
-                self._absent.forget(lookup.name)
-        self._missing.forget(lookup)
-        self._held.put(lookup, _Held(finding, etag, until, now, found, listed, weight), weight)
-
-    def _revision_held(self, lookup: RepositoryLookup) -> str | None:
-        held = self._held.get(lookup)
-        return None if held is None else held.revision
-
-    def _held_is_old(self, lookup: RepositoryLookup) -> None:
-        """Have a repository's document fetched again: it lacks a tag that is there."""
-        held = self._held.get(lookup)
-        if held is not None:
-            self._held.put(lookup, replace(held, at=-inf), held.weight)
+    def _keep(self, lookup: Lookup[Any], held: Held) -> None:
+        before = self._findings.held(lookup)
+        is_new = before is None or before.revision != held.revision
+        if self._on_repository is not None and is_new and isinstance(held.finding, Repository):
+            self._on_repository(held.finding)
+        self._findings.keep(lookup, held, self._clock.seconds())
 
     def _miss(self, lookup: Lookup[T], missing: Missing) -> T | Missing:
-        """Remember for a moment that there was nothing to see; what is absent is no longer held."""
-        until = self._clock.seconds() + MISSING_SECONDS
-        self._missing.put(lookup, (missing, until))
-        if missing is UNKNOWN:
-            return self._fallback(lookup)
-        self._held.forget(lookup)
-        if isinstance(lookup, ManifestLookup | TagsLookup):
-            document = self._missing.get(RepositoryLookup(lookup.name))
-            if document is not None and document[0] is ABSENT:
-                self._absent.put(lookup.name, until)
-        return missing
-
-    def _is_current(self, lookup: Lookup[Any], held: _Held, now: float) -> bool:
-        if isinstance(lookup, RepositoryLookup):
-            return is_current(held.revision, held.listed, self._listed(lookup), now - held.at, self._poll)
-        return now < held.until
+        return self._findings.miss(lookup, missing, self._clock.seconds())
 
     def _listed(self, lookup: Lookup[Any]) -> str | None:
         return self.snapshot.revision_of(lookup.name) if isinstance(lookup, RepositoryLookup) else None

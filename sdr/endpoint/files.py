@@ -5,6 +5,8 @@ import re
 import stat
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
+from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IPushProducer
@@ -69,6 +71,9 @@ class TreeFiles(Resource):
         self._root = root
         self._in_thread = in_thread
         self._types: Memory[tuple[str, str], Headers] = Memory(10_000)
+        self._wrong: Memory[str, str] = Memory(1000)
+        # Both are used in threads.
+        self._lock = Lock()
 
     def render(self, request: Request) -> int:
         """Serve a file, or say that it is not there."""
@@ -87,7 +92,9 @@ class TreeFiles(Resource):
         return NOT_DONE_YET
 
     async def _serve(self, request: Request, key: str, headers: Headers) -> None:
-        found = await self._in_thread(lambda: self._open(key, headers))
+        opened: Deferred[OpenFile | None] = Deferred()
+        self._in_thread(lambda: self._open(key, headers)).addBoth(_hand_over, opened)
+        found = await opened
         if found is None:
             self._say(request, error(NOT_FOUND))
             return
@@ -108,7 +115,7 @@ class TreeFiles(Resource):
             descriptor = os.open(os.path.join(self._root, key), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as reason:
             if not isinstance(reason, FileNotFoundError | NotADirectoryError):
-                self._log.warn("cannot read {key}: {reason}", key=key, reason=reason.strerror)
+                self._say_wrong(key, f"it cannot be read: {reason.strerror}")
             return None
         try:
             found = self._describe(descriptor, key, headers)
@@ -125,10 +132,13 @@ class TreeFiles(Resource):
             return None
         state = f"{status.st_mtime_ns:x}-{status.st_size:x}"
         if not headers.content_type:
-            known = self._types.get((key, state)) or self._manifest_headers(descriptor, key, headers)
+            with self._lock:
+                known = self._types.get((key, state))
+            known = known or self._manifest_headers(descriptor, key, headers)
             if known is None:
                 return None
-            self._types.put((key, state), known)
+            with self._lock:
+                self._types.put((key, state), known)
             headers = known
         etag = f'"{headers.digest}"' if headers.digest else f'"{state}"'
         return OpenFile(descriptor, status.st_size, etag, headers)
@@ -142,9 +152,17 @@ class TreeFiles(Resource):
             if headers.digest not in (None, digest):
                 raise MalformedManifest(f"its digest is {digest}")
         except MalformedManifest as reason:
-            self._log.warn("{key} is not usable: {reason}", key=key, reason=reason)
+            self._say_wrong(key, str(reason))
             return None
         return Headers(manifest.media_type, headers.cache_control, digest)
+
+    def _say_wrong(self, key: str, reason: str) -> None:
+        """Log what is wrong with a file, once until it is wrong in another way: anybody may ask for it."""
+        with self._lock:
+            if self._wrong.get(key) == reason:
+                return
+            self._wrong.put(key, reason)
+        self._log.warn("{key} is not usable: {reason}", key=key, reason=reason)
 
     def _failed(self, failure: Failure, request: Request, key: str) -> None:
         if failure.check(CancelledError):  # the client has left
@@ -158,6 +176,14 @@ class TreeFiles(Resource):
 
     def _say(self, request: Request, got: Answer) -> None:
         write(request, Answer(got.status, got.headers) if request.method == b"HEAD" else got)
+
+
+def _hand_over(found: OpenFile | Failure | None, opened: Deferred[OpenFile | None]) -> None:
+    """Give a file to who waits for it; a client that has left meanwhile must not leave it open."""
+    if not opened.called:
+        opened.callback(cast("OpenFile | None", found))
+    elif isinstance(found, OpenFile):
+        os.close(found.descriptor)
 
 
 def _answer(request: Request, found: OpenFile) -> tuple[Answer, Part | None]:

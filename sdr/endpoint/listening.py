@@ -17,6 +17,17 @@ from zope.interface import implementer
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
+class CannotListen(SystemExit, Exception):
+    """Ends the program with exit code 1, with no traceback.
+
+    An :class:`Exception` too: only of such a one does a twistd that becomes a daemon tell the shell that waits for it.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.code = 1  # and not the message, which has been printed
+
+
 @implementer(IStreamServerEndpoint)
 class AnyAddress:
     """A TCP port on every address: IPv6 and IPv4 on one socket, or IPv4 where the machine has no IPv6."""
@@ -93,7 +104,7 @@ class ListeningService(Service):
         if sys.stderr is not sys.__stderr__:
             # twistd has put its log in the place of standard error, and a daemon has only the log.
             self._log.critical("{message}", message=message)
-        raise SystemExit(1)
+        raise CannotListen(message)
 
 
 def _refusal(reason: BaseException | None, description: str) -> str:

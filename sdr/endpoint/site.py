@@ -1,6 +1,7 @@
 """The HTTP side of the endpoint: what a connection may cost, and the access log."""
 
 import os
+from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
 from twisted.internet.interfaces import IReactorTime, ITransport
@@ -117,12 +118,14 @@ class EndpointSite(Site):
     """
 
     protocol = Channel  # type: ignore[assignment]
+    _events = Logger()
 
     def __init__(self, resource: Resource, reactor: IReactorTime, access_log: str | None = None) -> None:
         super().__init__(resource, timeout=IDLE_SECONDS, reactor=reactor, logFormatter=combined)
         self.displayTracebacks = False
         self.noisy = False
         self.logPath = access_log
+        self._log_fails = False
 
     def startFactory(self) -> None:
         """Open the access log; without one, requests are not logged."""
@@ -136,6 +139,24 @@ class EndpointSite(Site):
             # The descriptor, not sys.stdout: twistd puts its log in the place of that.
             return os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
         return open(path, "a", buffering=1, encoding="utf-8", newline="\n")
+
+    def log(self, request: Request) -> None:
+        """Log a request; where that fails (a full disk), its client must have its answer and its connection."""
+        try:
+            super().log(request)
+            self._log_fails = False
+        except OSError as error:
+            if not self._log_fails:
+                self._events.warn("the access log cannot be written: {error}", error=error)
+            self._log_fails = True
+
+    def stopFactory(self) -> None:
+        """Close the access log; lines that it could not take are lost."""
+        with suppress(OSError):
+            if self._logFile is not None:
+                self._logFile.close()
+        self._logFile = None
+        super().stopFactory()
 
     def getContentFile(self, length: int | None) -> BinaryIO:
         """Give a request's body somewhere to go that costs nothing."""

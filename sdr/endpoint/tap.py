@@ -140,6 +140,8 @@ def _source(settings: Settings, reactor: Any, in_thread: InThread) -> Source:
         return DirectorySource(settings.store, in_thread, reactor)
     pool = HTTPConnectionPool(reactor)
     pool.maxPersistentPerHost = LOOKS_AT_ONCE
+    # Two lines of log for each connection, so for each look; Twisted has no public switch (Scrapy does the same).
+    pool._factory.noisy = False
     agent = Agent(reactor, connectTimeout=LOOK_SECONDS, pool=pool)
     return HTTPSource(settings.store.text, agent, reactor, pool.closeCachedConnections)
 

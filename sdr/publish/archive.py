@@ -148,8 +148,11 @@ class _Headers(io.RawIOBase):
 def _plain(path: Path) -> BinaryIO:
     """Open an archive, decompressed."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise BadSource(f"{path}: this is not a file; for a directory, say oci:")
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise BadSource(f"{path}: this is a directory, not a file; say oci:")
+        if not stat.S_ISREG(mode):
+            raise BadSource(f"{path}: this is not a regular file; save what comes from a pipe in one first")
         file = path.open("rb")
     except OSError as error:
         raise BadSource(f"{path}: {error.strerror or error}") from error

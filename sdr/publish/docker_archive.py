@@ -124,7 +124,8 @@ class DockerArchive:
             raise self._bad(archived.config, f"its digest is {Digest.of(data)}, not what its name says")
         having = platform_of_config(data)
         if platform is not None and (having is None or having.distance(platform) is None):
-            raise self._bad(archived.config, f"nothing for --platform {platform}; the image is for {having}")
+            found = having or "no platform at all"
+            raise self._bad(archived.config, f"nothing for --platform {platform}; the image is for {found}")
         return data
 
     def _diff_ids(self, archived: ArchivedImage, config: bytes) -> list[Digest]:

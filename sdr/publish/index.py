@@ -103,7 +103,7 @@ class Index:
         try:
             return derived.merge(data)
         except documents.BadDocument as error:
-            reason = f"this is not what sdr writes there ({error}); move it away and publish again"
+            reason = f"this is not what sdr writes there ({error}); move it away and publish again all that it listed"
             raise StoreError(self._store.location, derived.key, reason) from error
 
     def _read(self, key: str) -> tuple[bytes | None, str | None]:

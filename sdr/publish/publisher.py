@@ -50,7 +50,6 @@ class Publisher:
         index = Index(self._store, writing)
         # Everything that can be refused is refused before the first write.
         missing = self._missing(image, name)
-        self._store.head(manifest_key(name, tag))
         index.check(name, tag, image.root, image.manifests)
 
         self._jobs.run(lambda blob: self._put_blob(blob, writing), image.blobs)

@@ -109,8 +109,10 @@ class DirectoryStore:
                 found = path.stat()
             except FileNotFoundError:
                 return None
-            if not stat.S_ISREG(found.st_mode):
+            if stat.S_ISDIR(found.st_mode):
                 raise IsADirectoryError(errno.EISDIR, "")
+            if not stat.S_ISREG(found.st_mode):
+                raise StoreError(self.location, key, "not a regular file; remove it")
             return _stat(key, found)
 
     def list(self, prefix: str, *, delimiter: str = "") -> Iterator[Stat | str]:
@@ -178,6 +180,8 @@ class DirectoryStore:
 
     def _open(self, key: str) -> BinaryIO:
         path = self._path(key)
+        # Looked at first: opening a pipe would wait for its other end.
+        self.head(key)
         with self._errors(key):
             return path.open("rb")
 

@@ -4,25 +4,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from sdr.catalog.catalog import (
-    LOOK_BURST,
-    LOOK_RATE,
-    LOOKS_AT_ONCE,
-    MEMORY_LIMIT,
-    MISSING_LIMIT,
-    MISSING_SECONDS,
-    TRUSTED_POLLS,
-    Catalog,
-    State,
-    is_current,
-)
+from sdr.catalog.catalog import LOOK_BURST, LOOK_RATE, LOOKS_AT_ONCE, Catalog, State
+from sdr.catalog.findings import MEMORY_LIMIT, MISSING_LIMIT, MISSING_SECONDS, TRUSTED_POLLS
 from sdr.catalog.lookups import ABSENT, UNKNOWN, Lookup, ManifestLookup, ReferrersLookup, RepositoryLookup, TagsLookup
 from sdr.catalog.snapshot import Snapshot
 from sdr.catalog.sources import LARGE, Fetched
@@ -34,35 +22,6 @@ from tests.catalog.store import FakeStore, Reply, StoreResource, StoreSource, ma
 
 NAME, POLL = "acme/app", 30.0
 KEY, LOOKUP = repository_key(NAME), RepositoryLookup(NAME)
-
-
-class IsCurrentTests(SynchronousTestCase):
-    """When a repository's document may be used without a look."""
-
-    def test_table(self) -> None:
-        """Five polls where the lists agree, one where they lag, none once they have moved on."""
-        for listed_then, listed_now, age, expected in [
-            ("a", "a", 0.0, True),
-            ("a", "a", 149.0, True),
-            ("a", "a", 150.0, False),
-            ("b", "a", 149.0, True),  # the lists have caught up with the document
-            (None, "a", 149.0, True),
-            ("b", "b", 29.0, True),  # the lists lag behind the document, or it behind them
-            ("b", "b", 30.0, False),
-            (None, None, 29.0, True),
-            (None, None, 30.0, False),
-            ("a", "b", 0.0, False),  # it has changed
-            ("b", "c", 0.0, False),
-            ("a", None, 0.0, False),  # it is no longer listed
-            ("a", "a", float("inf"), False),
-        ]:
-            got = is_current("a", listed_then, listed_now, age, POLL)
-            self.assertEqual(got, expected, (listed_then, listed_now, age))
-
-    @given(st.sampled_from("abc"), st.sampled_from(["a", "b", None]), st.sampled_from(["a", "b", None]))
-    def test_never_for_ever(self, found: str, then: str | None, now: str | None) -> None:
-        """However the lists stand, a document is looked at again after five polls at the latest."""
-        self.assertFalse(is_current(found, then, now, TRUSTED_POLLS * POLL, POLL))
 
 
 class _Case(SynchronousTestCase):
@@ -643,8 +602,8 @@ class BudgetTests(_Case):
         looks = self.store.count() - looks
         self.assertLessEqual(looks, LOOK_BURST + LOOK_RATE * seconds)
         self.assertGreater(looks, LOOK_RATE * seconds * 0.9)
-        self.assertEqual(len(self.catalog._missing), MISSING_LIMIT)
-        self.assertLessEqual(len(self.catalog._absent), MISSING_LIMIT)
+        self.assertEqual(len(self.catalog._findings._missing), MISSING_LIMIT)
+        self.assertLessEqual(len(self.catalog._findings._absent), MISSING_LIMIT)
 
     def test_memory_for_what_was_found(self) -> None:
         """Large documents push out older ones, by what they weigh and not by their number."""

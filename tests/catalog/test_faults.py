@@ -361,7 +361,7 @@ class _LookCase(_Case):
         """Have two looks meet a fault, and the third none."""
         self.store.publish(NAME, "2.0")
         self.polled.advance(31)
-        known = self.catalog._fallback(self.lookup)
+        known = self.catalog._findings.last(self.lookup)
         self.assertIsNone(self.catalog.recall(self.lookup))
         with capturedLogs() as events:
             begin()

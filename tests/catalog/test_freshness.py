@@ -7,7 +7,8 @@ from treq.testing import RequestTraversalAgent
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from sdr.catalog.catalog import LOOK_BURST, MISSING_SECONDS, TRUSTED_POLLS
+from sdr.catalog.catalog import LOOK_BURST
+from sdr.catalog.findings import MISSING_SECONDS, TRUSTED_POLLS
 from sdr.cdn.locations import RemoteCDN
 from sdr.endpoint.answers import Rules
 from sdr.endpoint.web import Questions, Root

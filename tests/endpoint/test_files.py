@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
@@ -91,6 +92,16 @@ class ServingTests(TreeCase):
         self.assertEqual(
             self.ask(f"/tree/{manifest_key(NAME, '1.0')}").headers["docker-content-digest"], str(Digest.of(moved))
         )
+
+    def test_unusable_manifest_is_said_once(self) -> None:
+        """A manifest that is none is not served, and costs one line of log however often a stranger asks for it."""
+        write(self.tree, manifest_key(NAME, "bad"), b"<html>")
+        protocol, transport = self.connect()
+        with capturedLogs() as captured:
+            for _ in range(3):
+                protocol.dataReceived(f"GET /tree/{manifest_key(NAME, 'bad')} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        self.assertEqual(transport.value().count(b"HTTP/1.1 404 "), 3)
+        self.assertEqual(len([event for event in captured if "not usable" in str(event.get("log_format"))]), 1)
 
     def test_escaped_colon(self) -> None:
         """A digest whose colon is escaped is the same digest."""
@@ -261,6 +272,16 @@ class SlowClientTests(TreeCase):
         self.let_go()
         self.assertEqual(len(os.listdir("/proc/self/fd")), before + 1)
         protocol.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_client_leaves_before_the_file_is_open(self) -> None:
+        """A client that leaves while its file is being opened leaves no open file behind."""
+        protocol, _ = self.connect()
+        before = len(os.listdir("/proc/self/fd"))
+        protocol.dataReceived(f"GET {BLOB_PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        protocol.connectionLost(Failure(ConnectionLost()))
+        self.let_go()
         self.assertEqual(len(os.listdir("/proc/self/fd")), before)
         self.assertEqual(self.flushLoggedErrors(), [])
 

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.address import IPv6Address
+from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import capturedLogs
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from sdr.endpoint.site import BODY_LIMIT, IDLE_SECONDS, REQUEST_SECONDS, EndpointSite
@@ -184,6 +186,26 @@ class AccessLogTests(SynchronousTestCase):
         path = os.path.abspath(self.mktemp())
         self.lines(ASK, path=path)
         self.assertEqual(len(self.lines(ASK, path=path)), 2)
+
+    def test_full_disk(self) -> None:
+        """A log that cannot be written costs no client its answer or its connection, and is said once."""
+        root = Path(self.mktemp())
+        write_tree(root)
+        reactor = MemoryReactorClock()
+        site = EndpointSite(endpoint(polled_catalog(root, reactor)), reactor, "/dev/full")
+        site.doStart()
+        protocol: Any = site.buildProtocol(None)
+        transport = StringTransport()
+        protocol.makeConnection(transport)
+        with capturedLogs() as captured:
+            protocol.dataReceived(ASK)
+            protocol.dataReceived(ASK)
+        protocol.connectionLost(Failure(ConnectionDone()))
+        site.doStop()
+        self.assertEqual(reactor.getDelayedCalls(), [])
+        self.assertEqual(transport.value().count(b"HTTP/1.1 200 "), 2)
+        said = [event for event in captured if "access log" in str(event.get("log_format"))]
+        self.assertEqual(len(said), 1)
 
     def test_off_by_default(self) -> None:
         """Without an access log a request is logged nowhere."""

@@ -191,6 +191,22 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(error.code, 1)
         self.assertRegex(said.getvalue(), r"\Asdr: cannot listen on port 5000: .*in use; .*--listen\n\Z")
 
+    def test_busy_port_of_a_daemon(self) -> None:
+        """The shell that starts a daemon hears why it did not start: twistd tells it of exceptions only."""
+        self.reactor.busy = errno.EADDRINUSE
+        self.patch(sys, "__stderr__", io.StringIO())
+        with self.assertRaisesRegex(Exception, "cannot listen on port 5000"):
+            self.start()
+
+    def test_connections_to_the_store_are_not_logged(self) -> None:
+        """A connection to the store costs no line of log: strangers cause them."""
+        service: Any = makeService(options("--cdn", CDN, "--store", "http://192.0.2.1"), self.reactor)
+        service.startService()
+        with capturedLogs() as captured:
+            self.reactor.tcpClients[0][2].doStart()
+        self.assertEqual(captured, [])
+        service.stopService()
+
     def test_no_ipv6(self) -> None:
         """A machine without IPv6 is listened on all the same."""
         self.reactor.busy = errno.EAFNOSUPPORT

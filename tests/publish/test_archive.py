@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import tarfile
 import tempfile
 from pathlib import Path
@@ -117,6 +118,11 @@ class ArchiveTests(PublishingTestCase):
         ):
             for transport in ("oci-archive", "docker-archive"):
                 self.refused(self.archive(data, transport), "archive")
+
+    def test_pipe(self) -> None:
+        """A pipe is refused with what to do, and nothing waits for its other end: an archive is read in any order."""
+        os.mkfifo(self.folder / "pipe")
+        self.refused(f"docker-archive:{self.folder / 'pipe'}", "pipe", "save what comes from a pipe")
 
     def test_every_truncation(self) -> None:
         """An archive cut anywhere is refused, or has everything; plain or compressed, of either form."""

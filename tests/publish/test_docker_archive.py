@@ -140,6 +140,11 @@ class MadeManifestTests(PublishingTestCase):
         source = self.archive(one_image(LAYERS))
         self.publish(source, platform="linux/amd64")
         self.refused(source, "linux/arm64", "linux/amd64", platform="linux/arm64")
+        bare = [
+            file_member("config.json", to_json({"rootfs": {"diff_ids": []}})),
+            file_member("manifest.json", to_json([{"Config": "config.json"}])),
+        ]
+        self.refused(self.archive(tar(bare)), "the image is for no platform at all", platform="linux/arm64")
 
 
 class RefusedTests(PublishingTestCase):
@@ -196,6 +201,11 @@ class RefusedTests(PublishingTestCase):
         for manifest, data in cases:
             members = [file_member("c.json", data), file_member("manifest.json", manifest)]
             self.refused(self.archive(tar(members)), ".json" if manifest != b"[]" else "no image")
+
+    def test_digest(self) -> None:
+        """An older archive has no digests to choose by, and says what there is instead."""
+        source = self.archive(one_image(LAYERS))
+        self.refused(f"{source}:@{digest_of(b'')}", "no digests", "@0")
 
     def test_before_docker_1_10(self) -> None:
         """The oldest form is named as what it is."""

@@ -131,6 +131,16 @@ class PlatformTests(PublishingTestCase):
         self.assertEqual(str(self.publish(layout, platform="linux/amd64").digest), images[0]["digest"])
         self.refused(layout, "is not in it", platform="linux/arm64")
 
+    def test_incomplete_with_an_attestation(self) -> None:
+        """What runs nowhere, as buildkit's attestations, is not among the platforms to choose."""
+        layout = Layout()
+        images = [layout.image(platform=f"linux/{each}") for each in ("amd64", "arm64")]
+        unknown = {"os": "unknown", "architecture": "unknown"}
+        layout.tag(layout.index([*images, {**layout.artifact(), "platform": unknown}]))
+        del layout.blobs[images[1]["digest"]]
+        error = self.assertRaises(BadSource, self.publish, layout)
+        self.assertTrue(str(error).endswith("here linux/amd64"), error)
+
     def test_incomplete_image(self) -> None:
         """A single image of which something is missing is refused without that advice."""
         layout = Layout()

@@ -95,6 +95,17 @@ class TreeTests(PublishingTestCase):
         self.assertIn(f"v2/{NAME}/manifests/{image['digest']}", tree)
         self.assertTrue(image["digest"].startswith("sha512:"))
 
+    def test_one_manifest_two_digests(self) -> None:
+        """What is stored by both algorithms is listed under the digest by which it was published."""
+        layout = Layout()
+        image = layout.image(algorithm="sha512")
+        other = layout.add(layout.blobs[image["digest"]], OCI_MANIFEST)
+        source = self.oci(layout)
+        for digest, tag in (other["digest"], "a"), (image["digest"], "b"):
+            self.publish(f"{source}:@{digest}", tag=tag)
+        tags = json.loads(self.tree()[f"v2/{NAME}/_repository.json"])["tags"]
+        self.assertEqual({tag: entry[0] for tag, entry in tags.items()}, {"a": other["digest"], "b": image["digest"]})
+
     def test_untyped(self) -> None:
         """Manifests without mediaType get theirs by shape, in the catalog and not in their bytes."""
         layout = Layout()
@@ -179,11 +190,10 @@ class AgainTests(PublishingTestCase):
         self.assertIn(f"v2/{NAME}/manifests/{self.first.digest}", tree)
         self.assertEqual(tree[f"v2/{NAME}/manifests/1.0"], layout.blobs[image["digest"]])
 
-    def test_a_blob_of_another_size_is_mended(self) -> None:
-        """A blob that something else has cut is written again."""
-        for path in self.root.joinpath("blobs").rglob("*"):
-            if path.is_file():
-                path.write_bytes(path.read_bytes()[:-1])
+    def test_what_has_another_size_is_mended(self) -> None:
+        """A blob, or a manifest by digest, that something else has cut is written again."""
+        for path in (*self.root.glob("blobs/*/*"), *self.root.glob(f"v2/{NAME}/manifests/*:*")):
+            path.write_bytes(path.read_bytes()[:-1])
         self.publish(self.source)
         self.tree()
 

@@ -142,6 +142,13 @@ class DirectoryTests(SynchronousTestCase):
         self.assertEqual([found.key for found in self.store.list("") if not isinstance(found, str)], ["a"])
         self.assertEqual(list(self.store.list("e", delimiter="/")), [])
 
+    def test_strange_files(self) -> None:
+        """What is no regular file is refused by every call, and nothing hangs on it."""
+        self.put("v2/a")
+        os.mkfifo(self.root / "v2/pipe")
+        for call in (self.store.get, self.store.open, self.store.head, self.store.delete, self.put):
+            self.refused(StoreError, "v2/pipe: not a regular file", call, "v2/pipe")
+
     def test_listing_nothing(self) -> None:
         """A store that is not there is no empty store."""
         self.refused(NotThere, "no such directory", lambda: list(self.store.list("")))
