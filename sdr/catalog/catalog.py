@@ -1,7 +1,7 @@
 """The catalog: the snapshot of the lists, what looks have found beside it, and how a look is made."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, TypeVar, cast
 
@@ -12,20 +12,23 @@ from twisted.python.failure import Failure
 
 from sdr.catalog.budget import Budget
 from sdr.catalog.findings import Findings, Held, weight
-from sdr.catalog.lookups import ABSENT, UNKNOWN, Lookup, Missing, RepositoryLookup
+from sdr.catalog.lookups import ABSENT, UNKNOWN, Lookup, ManifestLookup, Missing, RepositoryLookup
 from sdr.catalog.memory import Memory
 from sdr.catalog.snapshot import Snapshot
 from sdr.catalog.sources import LARGE, FetchFailed, InThread, Source
+from sdr.registry.grammar import Digest
 from sdr.tree.documents import BadDocument, Repository, revision
 
 T = TypeVar("T")
 
 #: The deadline of a look, in seconds: a client waits for it.
 LOOK_SECONDS = 2.0
-#: Looks under way at once.
+#: Looks under way at once, in each lane.
 LOOKS_AT_ONCE = 32
-#: Looks a second that questions may cause, in the long run and at once.
+#: Looks a second that questions may cause, in the long run and at once, in each lane.
 LOOK_RATE, LOOK_BURST = 100.0, 200.0
+#: Of looks that fail, one is logged in so many seconds.
+QUIET_SECONDS = 60.0
 
 
 class State(Enum):
@@ -39,6 +42,14 @@ class State(Enum):
     FAILING = "failing"
     #: The store has no catalog: everything is redirected.
     NONE = "none"
+
+
+@dataclass(slots=True)
+class _Lane:
+    """Looks that share a budget. Invented names have one of their own, and cannot hold up what is known to be there."""
+
+    budget: Budget = field(default_factory=lambda: Budget(LOOK_RATE, LOOK_BURST))
+    under_way: int = 0
 
 
 class Catalog:
@@ -72,7 +83,8 @@ class Catalog:
         self._on_repository = on_repository
         self._findings = Findings(poll, keep_bodies=keep_bodies)
         self._malformed: Memory[str, str] = Memory(1000)
-        self._budget = Budget(LOOK_RATE, LOOK_BURST)
+        self._quiet_until = 0.0
+        self._expected, self._invented = _Lane(), _Lane()
         self._flights: dict[Lookup[Any], list[Deferred[Any]]] = {}
         self._looking: set[Deferred[Any]] = set()
 
@@ -108,10 +120,11 @@ class Catalog:
         if waiting is not None:
             waiting.append(answer)
             return answer
+        lane = self._expected if self._is_expected(lookup) else self._invented
         if (
             self.state in (State.FAILING, State.NONE)
-            or len(self._flights) >= LOOKS_AT_ONCE
-            or not self._budget.spend(self._clock.seconds())
+            or lane.under_way >= LOOKS_AT_ONCE
+            or not lane.budget.spend(self._clock.seconds())
         ):
             known = self._findings.last(lookup)
             return succeed(known)
@@ -119,7 +132,8 @@ class Catalog:
         look = self._look(lookup)
         looking = Deferred.fromCoroutine(look)
         self._looking.add(looking)
-        looking.addBoth(self._landed, lookup, looking)
+        lane.under_way += 1
+        looking.addBoth(self._landed, lookup, looking, lane)
         return answer
 
     def stop(self) -> None:
@@ -172,7 +186,7 @@ class Catalog:
             else:
                 return self._miss(lookup, UNKNOWN)
         except FetchFailed as error:
-            self._log.debug("look at {key} failed: {error}", key=lookup.key, error=error)
+            self._say_failing(lookup.key, error)
             return self._miss(lookup, UNKNOWN)
         except BadDocument as error:
             self._say_malformed(lookup.key, str(error))
@@ -184,8 +198,9 @@ class Catalog:
             return lookup.read(body)
         return await self._in_thread(lambda: lookup.read(body))
 
-    def _landed(self, result: Any, lookup: Lookup[Any], looking: Deferred[Any]) -> None:
+    def _landed(self, result: Any, lookup: Lookup[Any], looking: Deferred[Any], lane: _Lane) -> None:
         self._looking.discard(looking)
+        lane.under_way -= 1
         if isinstance(result, Failure):
             if not result.check(CancelledError):
                 self._log.failure("look at {key}", result, key=lookup.key)
@@ -203,8 +218,29 @@ class Catalog:
     def _miss(self, lookup: Lookup[T], missing: Missing) -> T | Missing:
         return self._findings.miss(lookup, missing, self._clock.seconds())
 
+    def _is_expected(self, lookup: Lookup[Any]) -> bool:
+        """Tell whether the lists, or a repository's document, say that this is there."""
+        match lookup:
+            case RepositoryLookup():
+                return self._listed(lookup) is not None
+            case ManifestLookup(name, Digest() as digest):
+                document = self._findings.last(RepositoryLookup(name))
+                return isinstance(document, Repository) and digest in document.by_digest
+        return False
+
     def _listed(self, lookup: Lookup[Any]) -> str | None:
         return self.snapshot.revision_of(lookup.name) if isinstance(lookup, RepositoryLookup) else None
+
+    def _say_failing(self, key: str, error: FetchFailed) -> None:
+        """Log that a look failed, now and then: a stranger could cause a line for each name that he invents."""
+        now = self._clock.seconds()
+        if now >= self._quiet_until:
+            self._quiet_until = now + QUIET_SECONDS
+            self._log.warn(
+                "a look at the store's {key} failed: {error}; others within a minute are not logged",
+                key=key,
+                error=error,
+            )
 
     def _say_malformed(self, key: str, reason: str) -> None:
         """Log what is wrong with an object, once until it is wrong in another way."""

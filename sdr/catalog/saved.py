@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 from sdr.catalog.lookups import DOCUMENT_LIMIT
 from sdr.catalog.snapshot import Listing, Snapshot
@@ -31,6 +32,7 @@ class SavedCatalog:
     def __init__(self, directory: str) -> None:
         self._root = Path(directory)
         self._written = Snapshot()
+        self._one_at_a_time = Lock()
         self._unwritten: dict[str, Repository] = {}
         #: What the last call was to write, until it has.
         self._writing: dict[str, Repository] = {}
@@ -42,8 +44,8 @@ class SavedCatalog:
     def changes(self, snapshot: Snapshot) -> Callable[[], None] | None:
         """Return a blocking call that brings the copy level, or nothing if it is.
 
-        The call may be made in a thread; it must end before the next is asked for. It raises :class:`OSError` if the
-        copy cannot be written; what it was to write is not lost then.
+        The call may be made in a thread. It raises :class:`OSError` if the copy cannot be written; what it was to write
+        is not lost then.
         """
         repositories = self._writing = {**self._writing, **self._unwritten}
         self._unwritten = {}
@@ -51,7 +53,8 @@ class SavedCatalog:
             return None
 
         def write() -> None:
-            self._save(snapshot, repositories.values())
+            with self._one_at_a_time:
+                self._save(snapshot, repositories.values())
             self._writing = {}
 
         return write
@@ -92,10 +95,12 @@ class SavedCatalog:
 
     def _repositories(self, snapshot: Snapshot) -> Iterable[tuple[Repository, str]]:
         root = self._root / "v2"
+        # A list that was damaged is no evidence that its repositories are gone.
+        is_whole = not snapshot.lagging(snapshot.wanted)
         for path in root.glob("**/_repository.json"):
             name = path.parent.relative_to(root).as_posix()
             with suppress(OSError):
-                if not is_name(name) or snapshot.revision_of(name) is None:
+                if not is_name(name) or (snapshot.revision_of(name) is None and is_whole):
                     path.unlink()
                 elif path.stat().st_size <= DOCUMENT_LIMIT:
                     data = path.read_bytes()

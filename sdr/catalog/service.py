@@ -89,7 +89,17 @@ class PollingService(Service):
             stopped = Deferred()
             running.addCallback(lambda _: stopped.callback(None))
             running.cancel()
-        return stopped.addCallback(lambda _: self._catalog.source.stop())
+        return stopped.addCallback(self._stopped)
+
+    def _stopped(self, _: None) -> Deferred[None]:
+        """Write what was learnt since the last poll, here and now: there is no later."""
+        write = None if self._saved is None else self._changes(self._saved)
+        if write is not None:
+            try:
+                write()
+            except OSError as error:
+                self._log.warn("the catalog cannot be saved: {error}", error=error)
+        return self._catalog.source.stop()
 
     def poll_now(self) -> None:
         """Poll without waiting for the timer, and believe what the store says."""
@@ -107,7 +117,7 @@ class PollingService(Service):
 
     async def _once(self) -> None:
         await self._poll.run()
-        if self._saved is not None and self._catalog.state is State.LOADED:
+        if self._saved is not None:
             await self._save(self._saved)
 
     def _surprised(self, failure: Failure) -> None:
@@ -127,8 +137,13 @@ class PollingService(Service):
         failures = 0 if self._catalog.state is State.LOADED else self._poll.failures
         return delay(self._interval, failures, self._poll.retry_after, self._chance())
 
+    def _changes(self, saved: SavedCatalog) -> Callable[[], None] | None:
+        # While polls fail too: documents have been learnt since the last good one, and the next start may need them.
+        has_catalog = self._catalog.state in (State.LOADED, State.FAILING)
+        return saved.changes(self._catalog.snapshot) if has_catalog else None
+
     async def _save(self, saved: SavedCatalog) -> None:
-        write = saved.changes(self._catalog.snapshot)
+        write = self._changes(saved)
         if write is None:
             return
         try:

@@ -571,11 +571,20 @@ class BudgetTests(_Case):
         self.clock.advance(2 / LOOK_RATE)
         self.assertNotIn(self.look_at("1.0")[0], (ABSENT, UNKNOWN))
 
-    def test_spent_for_what_is_known(self) -> None:
-        """A document that is due a look is used as it was when the budget is spent."""
+    def test_spent_by_others(self) -> None:
+        """What is listed is looked at all the same when invented names have spent their budget."""
         self.known_tags()
         self.clock.advance(TRUSTED_POLLS * POLL)
         self.look_at(*(f"t{number}" for number in range(int(LOOK_BURST))))
+        self.assertEqual(self.known_tags(), ("1.0",))
+        self.assertEqual(self.store.count(KEY), 2)
+
+    def test_spent_for_what_is_listed(self) -> None:
+        """A document that is due a look is used as it was when the budget of what is listed is spent too."""
+        self.known_tags()
+        self.clock.advance(TRUSTED_POLLS * POLL)
+        while self.catalog._expected.budget.spend(self.clock.seconds()):
+            pass
         self.assertEqual(self.known_tags(), ("1.0",))
         self.assertEqual(self.store.count(KEY), 1)
 

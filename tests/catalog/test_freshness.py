@@ -7,7 +7,7 @@ from treq.testing import RequestTraversalAgent
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from sdr.catalog.catalog import LOOK_BURST
+from sdr.catalog.catalog import LOOK_BURST, LOOK_RATE
 from sdr.catalog.findings import MISSING_SECONDS, TRUSTED_POLLS
 from sdr.cdn.locations import RemoteCDN
 from sdr.endpoint.answers import Rules
@@ -138,9 +138,19 @@ class FreshnessTests(SynchronousTestCase):
             code = self.ask(f"acme/r{number}/manifests/1.0").code
             codes[code] = codes.get(code, 0) + 1
         # Two looks for each 404; all others are the CDN's to answer.
-        self.assertEqual(self.store.count() - asked, int(LOOK_BURST) - 1)
-        self.assertEqual(codes, {404: int(LOOK_BURST) // 2 - 1, 307: 10_001 - int(LOOK_BURST) // 2})
+        self.assertEqual(self.store.count() - asked, int(LOOK_BURST))
+        self.assertEqual(codes, {404: int(LOOK_BURST) // 2, 307: 10_000 - int(LOOK_BURST) // 2})
         self.assert_pulled(NAME, "1.0", self.first)
+
+    def test_stranger_and_a_moved_tag(self) -> None:
+        """A stranger who spends the budget for random names, without end, does not make a moved tag late."""
+        self.assert_pulled(NAME, "1.0", self.first)
+        moved = self.store.publish(NAME, "1.0", manifest("moved"))
+        for second in range(30):
+            for number in range(2 * int(LOOK_RATE)):
+                self.ask(f"acme/r{second}-{number}/manifests/1.0")
+            self.clock.advance(1)
+        self.assert_pulled(NAME, "1.0", moved)
 
     def test_store_gone(self) -> None:
         """When the store fails, what is known is pulled as before, and all else is the CDN's to answer."""

@@ -111,7 +111,7 @@ class SavedCatalogTests(SynchronousTestCase):
         path.mkdir()
 
     def test_partial(self) -> None:
-        """A list that is missing, malformed or unreadable is left out with its repositories; the others are there."""
+        """A list that is missing, malformed or unreadable is left out; all documents are there, and stay."""
         lost, others = REPOSITORIES[0].name, {repository.name for repository in REPOSITORIES[1:]}
         spoils: list[Callable[[Path], object]] = [
             lambda path: path.write_bytes(b"<html>"),
@@ -123,7 +123,8 @@ class SavedCatalogTests(SynchronousTestCase):
             self.setUp()
             spoil(self.file(list_key(list_of(lost))))
             snapshot, repositories = self.load()
-            self.assertEqual((set(snapshot.names), set(repositories)), (others, others))
+            self.assertEqual((set(snapshot.names), set(repositories)), (others, {*others, lost}))
+            self.assertTrue(self.file(repository_key(lost)).exists())
             # What is missing lags, so that the first poll reads it.
             self.assertEqual(snapshot.lagging(snapshot.wanted), (list_of(lost),))
 

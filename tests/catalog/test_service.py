@@ -473,8 +473,29 @@ class SavingTests(_Case):
         self.assertEqual(len(writes), 1)
         self.assert_stops()
 
-    def test_not_after_a_failure(self) -> None:
-        """After a poll that failed nothing is written."""
+    def test_learnt_at_the_last_moment(self) -> None:
+        """What was learnt since the last poll is there at the next start, the store gone or not."""
+        self.service.startService()
+        self.polled.known(LOOKUP)
+        self.assertFalse(self.file(repository_key(NAME)).exists())
+        self.store.down = Reply(500)
+        self.successResultOf(self.service.stopService())
+        self.polled = self.start_over()
+        self.service.startService()
+        self.assertIsInstance(self.polled.recall(LOOKUP), Repository)
+        self.assert_stops()
+
+    def test_learnt_before_the_store_failed(self) -> None:
+        """What was learnt before the polls began to fail is written while they do."""
+        self.service.startService()
+        self.polled.known(LOOKUP)
+        self.store.down = Reply(500)
+        self.clock.advance(30)
+        self.assertTrue(self.file(repository_key(NAME)).exists())
+        self.assert_stops()
+
+    def test_nothing_after_a_failure(self) -> None:
+        """Where no poll has ever gone well nothing is written: not even over an older copy."""
         self.store.down = Reply(500)
         self.service.startService()
         self.assertEqual(list(self.root.iterdir()), [])
