@@ -32,6 +32,7 @@ PURE = (
     "endpoint/answers.py",
     "endpoint/front.py",
     "endpoint/paging.py",
+    "endpoint/ranges.py",
     "endpoint/settings.py",
 )
 

@@ -169,19 +169,26 @@ class Poll:
             case Implausible():
                 self._doubts = self._doubts + 1 if self._doubted == (error.answer,) else 1
                 self._doubted = (error.answer,)
-                return f"{error}; send SIGHUP to believe it now"
+                trouble = f"{error}; send SIGHUP to believe it now"
+                if self.failures and self._doubts == 1:
+                    # It was down, and now says this: an operator must hear of what only he can decide.
+                    self._say(trouble)
+                return trouble
             case BadDocument():
                 return f"{LISTS_KEY} is malformed: {error}"
 
     def _failed(self, trouble: str) -> None:
         if not self.failures:
-            self._log.warn(
-                "polling {location} fails: {trouble}; keeping the {count} repositories known before",
-                location=self._catalog.source.location,
-                trouble=trouble,
-                count=self._catalog.snapshot.count,
-            )
+            self._say(trouble)
         self.failures += 1
+
+    def _say(self, trouble: str) -> None:
+        self._log.warn(
+            "polling {location} fails: {trouble}; keeping the {count} repositories known before",
+            location=self._catalog.source.location,
+            trouble=trouble,
+            count=self._catalog.snapshot.count,
+        )
 
     def _recovered(self) -> None:
         self._log.info(

@@ -50,6 +50,9 @@ from sdr.tree.documents import ManifestEntry, Repository, encode_referrers, enco
 from sdr.tree.headers import REVALIDATE
 from sdr.tree.keys import blob_key, manifest_key, referrers_key, tags_key
 
+#: Repositories on a page of ``/v2/_catalog``: there may be a million, and anybody may ask.
+REPOSITORIES_AT_ONCE = 1000
+
 _API_VERSION = ("Docker-Distribution-Api-Version", "registry/2.0")
 
 
@@ -216,7 +219,7 @@ def _repositories(question: Question, known: Known, rules: Rules) -> Answer:
     if not rules.browse:
         return error(NOT_FOUND)
     try:
-        page = page_of(known.names(), question)
+        page = page_of(known.names(), question, at_most=REPOSITORIES_AT_ONCE)
     except BadNumber as bad:
         return error(PAGINATION_NUMBER_INVALID, str(bad))
     return content(encode_repositories_page(page.items), JSON, REVALIDATE, *page.link)

@@ -1,35 +1,31 @@
 """The files of a tree in a directory, served by the endpoint itself: the embedded default (`--cdn DIR`)."""
 
 import os
-import re
 import stat
 from dataclasses import dataclass
-from functools import partial
 from threading import Lock
 from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
-from zope.interface import implementer
 
 from sdr.catalog.memory import Memory
 from sdr.catalog.sources import InThread
 from sdr.cdn.locations import OWN_TREE
 from sdr.endpoint.answer import Answer, digest_header, error, matches
+from sdr.endpoint.ranges import Part, Unsatisfiable, read_range
+from sdr.endpoint.sending import Sending
 from sdr.endpoint.web import write, write_head
 from sdr.registry.errors import INTERNAL, NOT_FOUND, UNSUPPORTED, ErrorCode
 from sdr.registry.grammar import Digest
 from sdr.registry.manifests import MANIFEST_LIMIT, MalformedManifest, parse_manifest
 from sdr.tree.headers import Headers, headers_of
 
-#: Bytes that are read and written at a time.
-_PIECE = 256 * 1024
-_RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))")
 _UNSATISFIABLE = ErrorCode("RANGE_INVALID", 416, "the range is not within the file")
 
 
@@ -48,28 +44,22 @@ class OpenFile:
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What of a file is asked for, from its first byte to before ``end``."""
-
-    start: int
-    end: int
-
-
 class TreeFiles(Resource):
     """Serves the keys of the tree and nothing else of the directory.
 
     :param root: the directory, as an absolute path.
     :param in_thread: runs a blocking call elsewhere: every read of a file.
+    :param clock: for clients that stall.
     """
 
     isLeaf = True
     _log = Logger()
 
-    def __init__(self, root: str, in_thread: InThread) -> None:
+    def __init__(self, root: str, in_thread: InThread, clock: IReactorTime) -> None:
         super().__init__()
         self._root = root
         self._in_thread = in_thread
+        self._clock = clock
         self._types: Memory[tuple[str, str], Headers] = Memory(10_000)
         self._wrong: Memory[str, str] = Memory(1000)
         # Both are used in threads.
@@ -104,7 +94,7 @@ class TreeFiles(Resource):
                 self._say(request, got)
                 return
             write_head(request, got)
-            await _Sending(request, found.descriptor, part, self._in_thread).done
+            await Sending(request, found.descriptor, part, self._in_thread, self._clock).done
         finally:
             os.close(found.descriptor)
         request.finish()
@@ -209,82 +199,3 @@ def _answer(request: Request, found: OpenFile) -> tuple[Answer, Part | None]:
             shared.append(("Content-Range", f"bytes {part.start}-{part.end - 1}/{found.size}"))
             return Answer(206, (("Content-Length", str(part.end - part.start)), *shared)), part
     return Answer(200, (("Content-Length", str(found.size)), *shared)), whole
-
-
-class Unsatisfiable(ValueError):
-    """The range asked for is not within the file."""
-
-
-def read_range(text: str, size: int) -> Part | None:
-    """Read a ``Range`` header.
-
-    :param size: of the file, in bytes.
-    :return: ``None`` for what is not one range of bytes: a server may send the whole file then.
-    :raise Unsatisfiable: if the file has no such part.
-    """
-    found = _RANGE.fullmatch(text.replace(" ", ""))
-    if found is None:
-        return None
-    first, last, suffix = found.groups()
-    if suffix is not None:
-        if not int(suffix) or not size:
-            raise Unsatisfiable
-        return Part(max(0, size - int(suffix)), size)
-    if last is not None and int(last) < int(first):
-        return None
-    if int(first) >= size:
-        raise Unsatisfiable
-    return Part(int(first), min(size, int(last) + 1) if last is not None else size)
-
-
-@implementer(IPushProducer)
-class _Sending:
-    """Sends a part of a file as fast as the client takes it; reads are done in threads.
-
-    :param descriptor: stays open until ``done`` has fired.
-    """
-
-    def __init__(self, request: Request, descriptor: int, part: Part, in_thread: InThread) -> None:
-        self._request = request
-        self._descriptor = descriptor
-        self._part = part
-        self._in_thread = in_thread
-        self._resumed: Deferred[None] | None = None
-        self._paused = False
-        request.registerProducer(self, True)
-        self.done: Deferred[None] = Deferred.fromCoroutine(self._send())
-
-    async def _send(self) -> None:
-        at = self._part.start
-        try:
-            while at < self._part.end:
-                if self._paused:
-                    self._resumed = Deferred()
-                    await self._resumed
-                length = min(_PIECE, self._part.end - at)
-                # Not read(): a request that ends meanwhile closes the file, and an offset would be somebody else's.
-                piece = await self._in_thread(partial(os.pread, self._descriptor, length, at))
-                if not piece:
-                    raise OSError("the file is shorter than it was")
-                at += len(piece)
-                self._request.write(piece)
-        except CancelledError:
-            raise  # the client has left, and the request's channel with it
-        except BaseException:
-            self._request.unregisterProducer()
-            raise
-        self._request.unregisterProducer()
-
-    def pauseProducing(self) -> None:
-        """Wait: the client is slower than the disk."""
-        self._paused = True
-
-    def resumeProducing(self) -> None:
-        """Go on."""
-        self._paused = False
-        if self._resumed is not None:
-            resumed, self._resumed = self._resumed, None
-            resumed.callback(None)
-
-    def stopProducing(self) -> None:
-        """Stop: the connection is lost, and the request says so too."""

@@ -35,20 +35,24 @@ def parameter(question: Question, name: str) -> str | None:
     return values.get(name, [None])[0]
 
 
-def page_of(items: Sequence[str], question: Question) -> Page:
+def page_of(items: Sequence[str], question: Question, *, at_most: int | None = None) -> Page:
     """Return the page that the query asks for.
 
     :param items: sorted.
+    :param at_most: how many results a page may have; without it, as many as are asked for, or all.
     :raise BadNumber: if ``n`` is none.
     """
     number, last = parameter(question, "n"), parameter(question, "last")
     start = bisect_right(items, last) if last else 0
-    if number is None:
+    if number is None and at_most is None:
         return Page(items[start:] if start else items)
+    if number is None:
+        number = str(at_most)
     if not number.isascii() or not number.isdigit() or len(number) > 9:
         raise BadNumber(f"n={number[:50]}")
-    chosen = items[start : start + int(number)]
-    if not chosen or start + len(chosen) >= len(items):
+    length = int(number) if at_most is None else min(int(number), at_most)
+    chosen = items[start : start + length]
+    if not chosen or start + length >= len(items):
         return Page(chosen)
-    query = urlencode({"n": number, "last": chosen[-1]})
+    query = urlencode({"n": length, "last": chosen[-1]})
     return Page(chosen, (("Link", f'<{question.path}?{query}>; rel="next"'),))

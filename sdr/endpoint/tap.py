@@ -121,7 +121,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     SignalService(reactor, polling).setServiceParent(services)
     # Last, so that it stops first.
     ListeningService(
-        EndpointSite(_root(settings, catalog, in_thread), reactor, settings.access_log),
+        EndpointSite(_root(settings, catalog, in_thread, reactor), reactor, settings.access_log),
         _addresses(settings, reactor),
         _greeting(settings),
     ).setServiceParent(services)
@@ -146,12 +146,12 @@ def _source(settings: Settings, reactor: Any, in_thread: InThread) -> Source:
     return HTTPSource(settings.store.text, agent, reactor, pool.closeCachedConnections)
 
 
-def _root(settings: Settings, catalog: Catalog, in_thread: InThread) -> Root:
+def _root(settings: Settings, catalog: Catalog, in_thread: InThread, reactor: Any) -> Root:
     public_url = None if settings.public_url is None else settings.public_url.text
     cdn = RemoteCDN(settings.cdn.text) if isinstance(settings.cdn, BaseURL) else OwnTree(public_url)
     root = Root(Questions(catalog, Rules(cdn, inline=settings.inline, browse=settings.browse)))
     if isinstance(settings.cdn, str):
-        root.putChild(OWN_TREE.strip("/").encode(), TreeFiles(settings.cdn, in_thread))
+        root.putChild(OWN_TREE.strip("/").encode(), TreeFiles(settings.cdn, in_thread, reactor))
     return root
 
 

@@ -118,6 +118,8 @@ def _media_type(document: dict[str, Any]) -> str:
 
 def _descriptors(document: dict[str, Any], member: str) -> tuple[Descriptor, ...]:
     found = document.get(member)
+    if found is None and member in document:
+        found = []  # as Go writes an empty slice
     if not isinstance(found, list):
         raise MalformedManifest(f"{member} is not a list")
     return tuple(_descriptor(value, f"{member}[{number}]") for number, value in enumerate(found))

@@ -328,6 +328,18 @@ class ImplausibleTests(SynchronousTestCase):
             self.polled.run_poll()
         self.assertEqual(self.polled.catalog.names(), ("acme/app0",))
 
+    def test_told_after_a_failure(self) -> None:
+        """A store that was down and is now implausible is told of anew: only an operator can decide that."""
+        with capturedLogs() as events:
+            self.store.down = Reply(500)
+            self.polled.run_poll()
+            self.store.down = None
+            self.shrink("acme/app0")
+            self.polled.run_poll()
+            self.polled.run_poll()
+        said = texts(events, LogLevel.warn)
+        self.assertEqual(["SIGHUP" in text for text in said], [False, True], said)
+
     def test_unreadable_list_beside(self) -> None:
         """Lists that nearly all are gone, while one that remains cannot be read, are never believed."""
         self.shrink("acme/new")

@@ -369,6 +369,20 @@ class TableTests(SynchronousTestCase):
         documented = {int(number) for number in re.findall(r"^\| (\d+) \|", document, re.MULTILINE)}
         self.assertEqual({row.row for row in ROWS}, documented)
 
+    def test_many_repositories(self) -> None:
+        """A page of the repositories has a thousand at most, whatever is asked for, and leads to the next."""
+        names = [f"r{number:04}" for number in range(2500)]
+        for query in ("", "?n=5000"):
+            pages, target = [], f"/v2/_catalog{query}"
+            while target:
+                got = answer(question("GET", target), Table(names=names), BROWSE)
+                assert isinstance(got, Answer)
+                pages.append(json.loads(got.body)["repositories"])
+                link = re.fullmatch(r'<(.*)>; rel="next"', got.header("Link") or "")
+                target = link[1] if link else ""
+            self.assertEqual([len(page) for page in pages], [1000, 1000, 500])
+            self.assertEqual([name for page in pages for name in page], names)
+
     def test_broken_grammar(self) -> None:
         """What breaks the grammar gets its own code, and the status that the specification gives it."""
         for target, status, code in GRAMMAR:

@@ -18,7 +18,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from sdr.catalog.sources import InThread
-from sdr.endpoint.files import Part, TreeFiles, Unsatisfiable, read_range
+from sdr.endpoint.files import TreeFiles
+from sdr.endpoint.ranges import Part, Unsatisfiable, read_range
+from sdr.endpoint.sending import PIECE, STALL_SECONDS
 from sdr.registry.grammar import Digest
 from sdr.tree.keys import blob_key, manifest_key, tags_key
 from tests.endpoint.trees import BODY, DIGEST, NAME, at_once, write, write_tree
@@ -47,12 +49,13 @@ class TreeCase(SynchronousTestCase):
         write_tree(self.tree)
         write(self.tree, blob_key(BLOB_DIGEST), BLOB)
         self.in_thread: InThread = at_once
+        self.clock = Clock()
 
     def connect(self) -> tuple[Any, StringTransport]:
         """Open a connection in memory."""
         root = Resource()
-        root.putChild(b"tree", TreeFiles(os.path.abspath(self.tree), self.in_thread))
-        protocol: Any = Site(root, reactor=Clock()).buildProtocol(IPv4Address("TCP", "192.0.2.1", 4))
+        root.putChild(b"tree", TreeFiles(os.path.abspath(self.tree), self.in_thread, self.clock))
+        protocol: Any = Site(root, reactor=self.clock).buildProtocol(IPv4Address("TCP", "192.0.2.1", 4))
         transport = StringTransport()
         protocol.makeConnection(transport)
         return protocol, transport
@@ -261,6 +264,37 @@ class SlowClientTests(TreeCase):
         producer.resumeProducing()
         while self.calls:
             self.let_go()
+        self.assertEqual(Got(transport.value()).body, BLOB)
+
+    def test_client_stalls(self) -> None:
+        """A client that takes nothing for two minutes is given up, with the file that it held; no line is logged."""
+        protocol, transport = self.connect()
+        before = len(os.listdir("/proc/self/fd"))
+        protocol.dataReceived(f"GET {BLOB_PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        self.let_go()
+        self.let_go()
+        producer: Any = transport.producer
+        producer.pauseProducing()
+        self.let_go()
+        self.clock.advance(STALL_SECONDS - 1)
+        self.assertFalse(transport.disconnected)
+        self.clock.advance(2)
+        self.assertTrue(transport.disconnected)
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_client_pauses(self) -> None:
+        """A client that takes something now and then may take as long as it wants."""
+        protocol, transport = self.connect()
+        protocol.dataReceived(f"GET {BLOB_PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        self.let_go()
+        producer: Any = transport.producer
+        for _ in range(len(BLOB) // PIECE):
+            producer.pauseProducing()
+            self.let_go()
+            self.clock.advance(STALL_SECONDS - 1)
+            producer.resumeProducing()
+        self.let_go()
         self.assertEqual(Got(transport.value()).body, BLOB)
 
     def test_client_leaves(self) -> None:

@@ -44,6 +44,11 @@ class TypeTests(SynchronousTestCase):
         self.assertEqual(parse_manifest(to_json(without(IMAGE, "mediaType"))).media_type, OCI_MANIFEST)
         self.assertEqual(parse_manifest(to_json(without(INDEX, "mediaType"))).media_type, OCI_INDEX)
 
+    def test_null_lists(self) -> None:
+        """A list that is null is empty: programs in Go write an empty one so."""
+        self.assertEqual(parse_manifest(to_json({**IMAGE, "layers": None})).blobs[1:], ())
+        self.assertEqual(parse_manifest(to_json({**INDEX, "manifests": None})).children, ())
+
     def test_refused(self) -> None:
         """What no client could use is refused, with a message and never with another exception."""
         documents: tuple[Any, ...] = (
