@@ -89,7 +89,7 @@ class Poll:
             if trouble:
                 # Lists that could not be read are no evidence that the others are gone.
                 raise FetchFailed(trouble, self.retry_after)
-            self._weigh(f"{new.count} repositories where there were {old.count}", tuple(sorted(wanted.items())))
+            self._weigh(f"repositories: {new.count}, before: {old.count}", tuple(sorted(wanted.items())))
         self._adopt(old, new)
         # Only now: until an answer is adopted whole, the store must not say "unchanged" to us.
         self._etag = "" if trouble else got.etag
@@ -130,10 +130,10 @@ class Poll:
         self._doubted, self._doubts = None, 0
         catalog.adopt(new)
         if first:
-            self._log.info("the catalog is loaded: {count} repositories", count=new.count)
+            self._log.info("the catalog is loaded; repositories: {count}", count=new.count)
         elif new.lists != old.lists:
             self._log.info(
-                "the catalog has changed: {count} repositories, {was} before", count=new.count, was=old.count
+                "the catalog has changed; repositories: {count}, before: {was}", count=new.count, was=old.count
             )
 
     def _no_catalog(self, old: Snapshot, status: int) -> None:
@@ -184,7 +184,7 @@ class Poll:
 
     def _say(self, trouble: str) -> None:
         self._log.warn(
-            "polling {location} fails: {trouble}; keeping the {count} repositories known before",
+            "polling {location} fails: {trouble}; keeping what was known before; repositories: {count}",
             location=self._catalog.source.location,
             trouble=trouble,
             count=self._catalog.snapshot.count,
@@ -192,9 +192,9 @@ class Poll:
 
     def _recovered(self) -> None:
         self._log.info(
-            "the store answers again, after {failures} failed polls, and has no catalog"
+            "the store answers again, and has no catalog; failed polls: {failures}"
             if self._catalog.state is State.NONE
-            else "the store is well again after {failures} failed polls; {count} repositories are listed",
+            else "the store is well again; failed polls: {failures}, repositories: {count}",
             failures=self.failures,
             count=self._catalog.snapshot.count,
         )

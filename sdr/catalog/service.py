@@ -74,7 +74,7 @@ class PollingService(Service):
             else:
                 self._catalog.restore(snapshot, repositories)
                 if snapshot.count:
-                    self._log.info("starting from the saved catalog: {count} repositories", count=snapshot.count)
+                    self._log.info("starting from the saved catalog; repositories: {count}", count=snapshot.count)
         self._go()
 
     def stopService(self) -> Deferred[None]:

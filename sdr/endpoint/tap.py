@@ -76,7 +76,7 @@ class Options(TwistedOptions):
         try:
             super().parseOptions(options)
         except UsageError as error:
-            raise SystemExit(f"sdr: {error}; see twistd sdr --help") from error
+            raise SystemExit(f"sdr: {str(error).rstrip('.')}; see twistd sdr --help") from error
 
     def postOptions(self) -> None:
         """Check the values."""

@@ -245,8 +245,8 @@ class _PollCase(_Case):
         self.assertEqual(len(warnings), 1, warnings)
         self.assertIn(f"polling http://store.example.com fails: {self.named}", warnings[0])
         self.assertIn(says, warnings[0])
-        self.assertIn("keeping the 6 repositories known before", warnings[0])
-        well = [text for text in texts(events) if "well again after 2 failed polls; 6 repositories" in text]
+        self.assertIn("keeping what was known before; repositories: 6", warnings[0])
+        well = [text for text in texts(events) if "well again; failed polls: 2, repositories: 6" in text]
         self.assertEqual(len(well), 1)
         self.assert_nothing_is_left()
 

@@ -51,7 +51,7 @@ class PollTests(SynchronousTestCase):
             polled = direct(store)
         self.assertEqual(polled.catalog.names(), tuple(f"acme/app{number}" for number in range(5)))
         self.assertIs(polled.catalog.state, State.LOADED)
-        self.assertEqual(texts(events), ["the catalog is loaded: 5 repositories"])
+        self.assertEqual(texts(events), ["the catalog is loaded; repositories: 5"])
         self.assertEqual(store.keys_asked()[0], LISTS_KEY)
         self.assertEqual(store.asked[0].if_none_match, "")
 
@@ -86,7 +86,7 @@ class PollTests(SynchronousTestCase):
             polled.run_poll()
         self.assertEqual(store.keys_asked(asked), [LISTS_KEY, list_key(list_of(NAME))])
         self.assertIn(NAME, polled.catalog.names())
-        self.assertEqual(texts(events), ["the catalog has changed: 6 repositories, 5 before"])
+        self.assertEqual(texts(events), ["the catalog has changed; repositories: 6, before: 5"])
 
     def test_removed_list(self) -> None:
         """A repository that is no longer listed is gone after the next poll."""
@@ -266,11 +266,11 @@ class ImplausibleTests(SynchronousTestCase):
         self.assertEqual(
             texts(events),
             [
-                "polling memory: fails: 1 repositories where there were 10; send SIGHUP to believe it now;"
-                " keeping the 10 repositories known before",
-                "believing the store: 1 repositories where there were 10",
-                "the catalog has changed: 1 repositories, 10 before",
-                "the store is well again after 2 failed polls; 1 repositories are listed",
+                "polling memory: fails: repositories: 1, before: 10; send SIGHUP to believe it now;"
+                " keeping what was known before; repositories: 10",
+                "believing the store: repositories: 1, before: 10",
+                "the catalog has changed; repositories: 1, before: 10",
+                "the store is well again; failed polls: 2, repositories: 1",
             ],
         )
 
@@ -407,7 +407,7 @@ class NoCatalogTests(SynchronousTestCase):
         with capturedLogs() as events:
             polled.run_poll()
         self.assertIs(polled.catalog.state, State.LOADED)
-        self.assertEqual(texts(events), ["the catalog is loaded: 1 repositories"])
+        self.assertEqual(texts(events), ["the catalog is loaded; repositories: 1"])
         self.assertEqual(polled.known(RepositoryLookup(NAME)).tag_names, ("1.0",))
 
     def test_disappears(self) -> None:
@@ -435,7 +435,7 @@ class NoCatalogTests(SynchronousTestCase):
             self.assertIn("has no catalog", warnings[2])
             self.assertEqual(
                 texts(events, LogLevel.info),
-                ["the store answers again, after 2 failed polls, and has no catalog"],
+                ["the store answers again, and has no catalog; failed polls: 2"],
             )
 
     def test_operator(self) -> None:

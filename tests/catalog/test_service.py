@@ -364,7 +364,7 @@ class SavingTests(_Case):
         asked = self.store.count()
         with capturedLogs() as events:
             self.service.startService()
-        self.assertEqual(texts(events), ["starting from the saved catalog: 1 repositories"])
+        self.assertEqual(texts(events), ["starting from the saved catalog; repositories: 1"])
         self.assertEqual((self.polled.catalog.state, self.polled.catalog.names()), (State.STARTING, (NAME,)))
         self.assertEqual(self.polled.known(LOOKUP).tag_names, ("1.0",))
         self.assertEqual(self.store.count(), asked)
