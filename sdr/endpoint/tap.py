@@ -14,10 +14,11 @@ from twisted.python.usage import UsageError
 from twisted.web.client import Agent, HTTPConnectionPool
 
 from sdr.catalog.catalog import LOOK_SECONDS, LOOKS_AT_ONCE, Catalog
+from sdr.catalog.http_source import HTTPSource
 from sdr.catalog.polling import Poll
 from sdr.catalog.saved import SavedCatalog
 from sdr.catalog.service import PollingService
-from sdr.catalog.sources import DirectorySource, HTTPSource, InThread, Source
+from sdr.catalog.sources import DirectorySource, InThread, Source
 from sdr.cdn.locations import OWN_TREE, BaseURL, OwnTree, RemoteCDN
 from sdr.endpoint.answers import Rules
 from sdr.endpoint.files import TreeFiles

@@ -9,11 +9,12 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, formatEvent
 
 from sdr.catalog.catalog import Catalog
+from sdr.catalog.http_source import HTTPSource
 from sdr.catalog.lookups import Lookup
 from sdr.catalog.polling import Poll
 from sdr.catalog.saved import SavedCatalog
 from sdr.catalog.service import PollingService
-from sdr.catalog.sources import HTTPSource, Source
+from sdr.catalog.sources import Source
 from tests.catalog.store import FakeStore, StoreResource, StoreSource
 from tests.catalog.wire import Wire
 
