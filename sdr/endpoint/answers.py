@@ -28,6 +28,7 @@ from sdr.registry.errors import (
     NAME_UNKNOWN,
     NOT_FOUND,
     PAGINATION_NUMBER_INVALID,
+    UNAVAILABLE,
     UNSUPPORTED,
 )
 from sdr.registry.grammar import Digest
@@ -238,4 +239,8 @@ def _redirect(
     base = rules.cdn.base(question.host, question.scheme)
     if base is None:
         return error(BAD_REQUEST, "the Host header is missing or malformed")
-    return redirect(f"{base}/{key}", cache_control, *more, status=status)
+    location = f"{base}/{key}"
+    if location.partition("://")[2] == f"{question.host}{question.path}":
+        # Dockers before 17.12 would follow it for ever.
+        return error(UNAVAILABLE, "the CDN's URL leads back to this endpoint")
+    return redirect(location, cache_control, *more, status=status)

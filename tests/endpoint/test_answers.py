@@ -400,6 +400,39 @@ class TableTests(SynchronousTestCase):
         self.assertIn("detail", json.loads(with_detail.body)["errors"][0])
 
 
+class LoopTests(SynchronousTestCase):
+    """A CDN that is the endpoint itself, under a name that nobody could know at the start."""
+
+    def test_ends(self) -> None:
+        """A client that follows redirects comes to an end, and hears why."""
+        rules = Rules(RemoteCDN("http://registry.example.com"))
+        known = Table({**KNOWN, **{RepositoryLookup("down"): UNKNOWN}})
+        for target in (BY_TAG, BY_DIGEST, "/v2/down/manifests/1", BLOB, "/v1/images/0123456789abcdef/layer"):
+            hops = 0
+            while (location := self.location(target, known, rules)) is not None:
+                target = location.removeprefix("http://registry.example.com")
+                hops += 1
+                self.assertLess(hops, 3)
+        got = answer(question("GET", BY_DIGEST), known, rules)
+        assert isinstance(got, Answer)
+        self.assertEqual((got.status, json.loads(got.body)["errors"][0]["code"]), (503, "UNAVAILABLE"))
+
+    def location(self, target: str, known: Table, rules: Rules) -> str | None:
+        """Return where a target is redirected."""
+        got = answer(question("GET", target), known, rules)
+        assert isinstance(got, Answer)
+        return got.header("Location")
+
+    def test_one_name_for_both(self) -> None:
+        """A CDN may send manifests' paths to the endpoint and blobs' to the store, under one name."""
+        rules = Rules(RemoteCDN("http://registry.example.com"), inline=True)
+        known = Table({**KNOWN, ManifestLookup("acme/app", DIGEST): FOUND})
+        got = answer(question("GET", BY_TAG), known, rules)
+        assert isinstance(got, Answer)
+        self.assertEqual(got.status, 200)
+        self.assertEqual(self.location(BLOB, known, rules), f"http://registry.example.com/blobs/sha256/{DIGEST.hex}")
+
+
 class OwnTreeTests(SynchronousTestCase):
     """Redirects with `--cdn DIR`."""
 
