@@ -1,6 +1,6 @@
 """The catalog: the snapshot of the lists, what looks have found beside it, and how a look is made."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, TypeVar, cast
@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from sdr.catalog.budget import Budget
 from sdr.catalog.findings import Findings, Held, weight
-from sdr.catalog.lookups import ABSENT, UNKNOWN, Lookup, ManifestLookup, Missing, RepositoryLookup
+from sdr.catalog.lookups import ABSENT, UNKNOWN, FoundManifest, Lookup, ManifestLookup, Missing, RepositoryLookup
 from sdr.catalog.memory import Memory
 from sdr.catalog.snapshot import Snapshot
 from sdr.catalog.sources import LARGE, FetchFailed, InThread, Source
@@ -61,6 +61,7 @@ class Catalog:
     :param keep_bodies: keep the bytes of manifests, for ``--manifests inline``.
     :param in_thread: runs a blocking call elsewhere: for reading large documents.
     :param on_repository: told of each repository's document that is new, to keep it.
+    :param on_manifest: told of each manifest that is new, with its repository's name, where bodies are kept.
     """
 
     _log = Logger()
@@ -74,6 +75,7 @@ class Catalog:
         *,
         keep_bodies: bool = False,
         on_repository: Callable[[Repository], None] | None = None,
+        on_manifest: Callable[[str, FoundManifest], None] | None = None,
     ) -> None:
         self.source = source
         self.snapshot = Snapshot()
@@ -81,9 +83,12 @@ class Catalog:
         self._clock = clock
         self._in_thread = in_thread
         self._on_repository = on_repository
+        self._on_manifest = on_manifest if keep_bodies else None
+        self._keep_bodies = keep_bodies
         self._findings = Findings(poll, keep_bodies=keep_bodies)
         self._malformed: Memory[str, str] = Memory(1000)
         self._quiet_until = 0.0
+        self._stopped = False
         self._expected, self._invented = _Lane(), _Lane()
         self._flights: dict[Lookup[Any], list[Deferred[Any]]] = {}
         self._looking: set[Deferred[Any]] = set()
@@ -92,7 +97,7 @@ class Catalog:
 
     def recall(self, lookup: Lookup[T]) -> T | Missing | None:
         """Return what is known without a look; ``None`` if a look is due."""
-        if self.state is State.NONE:
+        if self.state is State.NONE and not self._looks_without_lists(lookup):
             return UNKNOWN
         known = self._findings.recall(lookup, self._listed(lookup), self._clock.seconds())
         if known is None and self.state is State.FAILING:
@@ -122,7 +127,9 @@ class Catalog:
             return answer
         lane = self._expected if self._is_expected(lookup) else self._invented
         if (
-            self.state in (State.FAILING, State.NONE)
+            self._stopped
+            or self.state is State.FAILING
+            or (self.state is State.NONE and not self._looks_without_lists(lookup))
             or lane.under_way >= LOOKS_AT_ONCE
             or not lane.budget.spend(self._clock.seconds())
         ):
@@ -138,6 +145,7 @@ class Catalog:
 
     def stop(self) -> None:
         """Give up the looks under way and make no more; who waits is told what was known before."""
+        self._stopped = True
         if self.state is not State.NONE:
             self.state = State.FAILING
         for looking in tuple(self._looking):
@@ -149,11 +157,13 @@ class Catalog:
         """Take over new lists; documents are judged by them from now on."""
         self.snapshot = snapshot
         self.state = State.LOADED
+        self._stopped = False
 
     def forget(self) -> None:
         """Take it that the store has no catalog, and drop what was known."""
         self.snapshot = Snapshot()
         self.state = State.NONE
+        self._stopped = False
         self._findings.clear()
 
     def restore(self, snapshot: Snapshot, repositories: Sequence[tuple[Repository, str]]) -> None:
@@ -163,6 +173,12 @@ class Catalog:
             lookup = RepositoryLookup(repository.name)
             listed = snapshot.revision_of(repository.name)
             held = Held(repository, "", weight(lookup, 130 * len(repository.tags)), found, listed)
+            self._findings.keep(lookup, held, self._clock.seconds())
+
+    def restore_manifests(self, manifests: Iterable[tuple[ManifestLookup, FoundManifest]]) -> None:
+        """Start with manifests that were kept."""
+        for lookup, found in manifests:
+            held = Held(found, "", weight(lookup, len(found.body)))
             self._findings.keep(lookup, held, self._clock.seconds())
 
     # How a look is made.
@@ -213,10 +229,16 @@ class Catalog:
         is_new = before is None or before.revision != held.revision
         if self._on_repository is not None and is_new and isinstance(held.finding, Repository):
             self._on_repository(held.finding)
+        if self._on_manifest is not None and is_new and isinstance(lookup, ManifestLookup):
+            self._on_manifest(lookup.name, cast(FoundManifest, held.finding))
         self._findings.keep(lookup, held, self._clock.seconds())
 
     def _miss(self, lookup: Lookup[T], missing: Missing) -> T | Missing:
         return self._findings.miss(lookup, missing, self._clock.seconds())
+
+    def _looks_without_lists(self, lookup: Lookup[Any]) -> bool:
+        """Tell whether to look though the store has no catalog: at manifests that are to be had nowhere else."""
+        return self._keep_bodies and isinstance(lookup, ManifestLookup)
 
     def _is_expected(self, lookup: Lookup[Any]) -> bool:
         """Tell whether the lists, or a repository's document, say that this is there."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Lock
 
 from sdr.catalog.lookups import DOCUMENT_LIMIT
+from sdr.catalog.saved_manifests import SavedManifests
 from sdr.catalog.snapshot import Listing, Snapshot
 from sdr.registry.grammar import is_name
 from sdr.tree.documents import (
@@ -31,6 +32,8 @@ class SavedCatalog:
 
     def __init__(self, directory: str) -> None:
         self._root = Path(directory)
+        #: The manifests that were fetched, where they are kept.
+        self.manifests = SavedManifests(self._root)
         self._written = Snapshot()
         self._one_at_a_time = Lock()
         self._unwritten: dict[str, Repository] = {}
@@ -49,12 +52,14 @@ class SavedCatalog:
         """
         repositories = self._writing = {**self._writing, **self._unwritten}
         self._unwritten = {}
-        if snapshot is self._written and not repositories:
+        manifests = self.manifests.take()
+        if snapshot is self._written and not repositories and not manifests:
             return None
 
         def write() -> None:
             with self._one_at_a_time:
                 self._save(snapshot, repositories.values())
+                self.manifests.write(manifests)
             self._writing = {}
 
         return write

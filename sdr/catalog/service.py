@@ -73,6 +73,7 @@ class PollingService(Service):
                 self._log.warn("the saved catalog cannot be read: {error}", error=error)
             else:
                 self._catalog.restore(snapshot, repositories)
+                self._catalog.restore_manifests(self._saved.manifests.load())
                 if snapshot.count:
                     self._log.info("starting from the saved catalog; repositories: {count}", count=snapshot.count)
         self._go()

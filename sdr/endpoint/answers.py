@@ -73,8 +73,11 @@ class Rules:
 def answer(question: Question, known: Known, rules: Rules) -> Answer | Lookup[Any]:
     """Decide. A lookup instead of an answer says what would decide; ask again once it is known. Never raises."""
     got = _answer(question, known, rules)
-    if isinstance(got, Lookup):
-        return got
+    return got if isinstance(got, Lookup) else finished(question, got)
+
+
+def finished(question: Question, got: Answer) -> Answer:
+    """Add what every answer of its kind has, and leave out what HEAD has not."""
     if question.path.startswith("/v2"):
         got = replace(got, headers=(*got.headers, _API_VERSION))
     return replace(got, body=b"") if question.method == "HEAD" else got
@@ -123,14 +126,16 @@ def _manifest(question: Question, asked: ManifestOf, known: Known, rules: Rules)
     if entry is None:
         itself = ManifestLookup(name, reference)
         found = known.recall(itself)
-        if found is None and document is not UNKNOWN:
+        # Where the document cannot be seen, a redirect will do, unless manifests are not to be had elsewhere.
+        if found is None and (document is not UNKNOWN or rules.inline):
             return itself
         if found is ABSENT:
             return _absent(name, str(reference), repository_too=document is ABSENT)
         if found is None or isinstance(found, Missing):
             return _redirect(question, rules, manifest_key(name, reference), REVALIDATE)  # row 8
         entry = found.entry
-    if question.method == "HEAD":
+    outlived = rules.inline and known.recall(ManifestLookup(name, entry.digest)) is ABSENT
+    if question.method == "HEAD" and not outlived:
         return manifest(question, entry, b"", by_tag=by_tag)
     if rules.inline:
         return _inline(question, asked, entry, known, rules)

@@ -10,6 +10,8 @@ from sdr.cdn.locations import BadURL, BaseURL, parse_base
 
 DEFAULT_PORT = 5000
 _TCP = re.compile(r"(?:tcp6?|ssl|tls):(?:port=)?([0-9]+)(?=:|$)|.*:port=([0-9]+)(?=:|$)")
+_INTERFACE = re.compile(r":interface=((?:\\.|[^:\\])+)")
+_ANY = ("", "0.0.0.0", "::")  # noqa: S104 compared, not bound
 _LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]+){3}|::1")
 
 
@@ -124,23 +126,34 @@ def _log_file(option: str, text: str) -> str:
     if text == "-":
         return text
     path = os.path.abspath(text)
-    try:
-        with open(path, "a"):
-            pass
-    except OSError as error:
-        raise BadSetting(f"{option} {text}: it cannot be written: {error.strerror}") from error
+    folder = os.path.dirname(path)
+    if os.path.isdir(path) or not os.path.isdir(folder):
+        raise BadSetting(f"{option} {text}: it cannot be written: it is a directory, or in one that is not there")
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise BadSetting(f"{option} {text}: it cannot be written: permission denied")
     return path
 
 
 def _refuse_itself(cdn: BaseURL, own: BaseURL | None, listen: Sequence[str]) -> None:
     """Refuse a CDN that is the endpoint itself: it would redirect for ever, and old dockers would follow for ever."""
     same = own is not None and (own.host, own.port) == (cdn.host, cdn.port) and own.path == cdn.path
-    ports = {port_of(description) for description in listen} or {DEFAULT_PORT}
-    if same or (_LOOPBACK.fullmatch(cdn.host) and cdn.port in ports):
+    if same or any(_is_at(description, cdn) for description in listen or [f"tcp:{DEFAULT_PORT}"]):
         raise BadSetting(
             f"--cdn {cdn.text}: it is the endpoint's own address, so redirects would never end;"
             " give the address that serves the files (or their directory, and the endpoint serves them itself)"
         )
+
+
+def _is_at(description: str, url: BaseURL) -> bool:
+    """Tell whether what listens there is found under this URL, as far as its text tells."""
+    if port_of(description) != url.port:
+        return False
+    interface = _INTERFACE.search(description)
+    if interface is None or interface[1].replace("\\", "") in _ANY:
+        return url.host in _ANY or _LOOPBACK.fullmatch(url.host) is not None
+    return interface[1].replace("\\", "") == url.host or (
+        url.host == "localhost" and _LOOPBACK.fullmatch(interface[1].replace("\\", "")) is not None
+    )
 
 
 def port_of(description: str) -> int | None:

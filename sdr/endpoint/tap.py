@@ -114,6 +114,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         in_thread,
         keep_bodies=settings.inline,
         on_repository=None if saved is None else saved.note,
+        on_manifest=None if saved is None else saved.manifests.note,
     )
     poll = Poll(catalog, in_thread)
     polling = PollingService(catalog, poll, reactor, settings.poll, random.random, in_thread, saved)

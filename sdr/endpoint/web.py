@@ -12,7 +12,7 @@ from twisted.web.server import NOT_DONE_YET
 from sdr.catalog.catalog import Catalog
 from sdr.catalog.lookups import Lookup, Missing
 from sdr.endpoint.answer import Answer, error
-from sdr.endpoint.answers import Rules, answer
+from sdr.endpoint.answers import Rules, answer, finished
 from sdr.registry.errors import INTERNAL
 from sdr.registry.questions import Question
 
@@ -58,7 +58,7 @@ class Questions(Resource):
             got = answer(question, self._catalog, self._rules)
         except Exception:
             self._log.failure("cannot answer {path}", path=question.path)
-            got = error(INTERNAL)
+            got = finished(question, error(INTERNAL))
         if isinstance(got, Answer):
             write(request, got)
         else:
@@ -84,20 +84,20 @@ class Questions(Resource):
         if failure.check(CancelledError):  # the client has left
             return None
         self._log.failure("cannot answer {path}", failure, path=question.path)
-        return error(INTERNAL)
+        return finished(question, error(INTERNAL))
 
 
 class Root(Resource):
-    """The top of the tree: what is not a child is answered by the leaf too, as the rules say."""
+    """The top of the tree: the protocol, the front page, and what comes later."""
 
     def __init__(self, questions: Questions) -> None:
         super().__init__()
         self._questions = questions
-        for name in (b"v2", b"v1"):
+        for name in (b"", b"v2", b"v1"):
             self.putChild(name, questions)
 
     def getChild(self, path: bytes, request: Request) -> IResource:
-        """Leave the front page, and what there is not, to the questions."""
+        """Leave what there is not to the questions too."""
         return self._questions
 
 

@@ -42,8 +42,15 @@ class Polled:
         keep_bodies: bool = False,
     ) -> None:
         self.clock = clock
-        note = None if saved is None else saved.note
-        self.catalog = Catalog(source, clock, 30.0, in_thread, keep_bodies=keep_bodies, on_repository=note)
+        self.catalog = Catalog(
+            source,
+            clock,
+            30.0,
+            in_thread,
+            keep_bodies=keep_bodies,
+            on_repository=None if saved is None else saved.note,
+            on_manifest=None if saved is None else saved.manifests.note,
+        )
         self.poll = Poll(self.catalog, in_thread)
         self.service = PollingService(self.catalog, self.poll, clock, 30.0, lambda: 0.0, in_thread, saved)
 

@@ -11,7 +11,7 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from sdr.catalog.catalog import State
-from sdr.catalog.lookups import UNKNOWN, ManifestLookup, RepositoryLookup
+from sdr.catalog.lookups import UNKNOWN, FoundManifest, ManifestLookup, RepositoryLookup
 from sdr.catalog.polling import BELIEVED_AFTER, LISTS_AT_ONCE
 from sdr.catalog.sources import LARGE
 from sdr.tree.documents import encode_list, encode_lists, revision
@@ -387,6 +387,17 @@ class NoCatalogTests(SynchronousTestCase):
                 " everything is redirected to the CDN until it has"
             ],
         )
+
+    def test_inline(self) -> None:
+        """Where manifests are to be had nowhere else they are looked at all the same, and nothing else is."""
+        store = FakeStore()
+        polled = direct(store, keep_bodies=True)
+        store.publish(NAME, "1.0")
+        del store.objects[LISTS_KEY]
+        self.assertIs(polled.known(RepositoryLookup(NAME)), UNKNOWN)
+        self.assertIsInstance(polled.known(ManifestLookup(NAME, "1.0")), FoundManifest)
+        polled.catalog.stop()
+        self.assertIs(polled.known(ManifestLookup(NAME, "2.0")), UNKNOWN)
 
     def test_forbidden_at_first(self) -> None:
         """What may not be read is not there, in words of its own."""

@@ -13,7 +13,7 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from sdr.catalog.catalog import State
-from sdr.catalog.lookups import UNKNOWN, RepositoryLookup, TagsLookup
+from sdr.catalog.lookups import UNKNOWN, ManifestLookup, RepositoryLookup, TagsLookup
 from sdr.catalog.saved import SavedCatalog
 from sdr.catalog.service import BACKOFF_SECONDS, BACKOFF_TIMES, PollingService, delay
 from sdr.catalog.sources import Fetched
@@ -483,6 +483,24 @@ class SavingTests(_Case):
         self.polled = self.start_over()
         self.service.startService()
         self.assertIsInstance(self.polled.recall(LOOKUP), Repository)
+        self.assert_stops()
+
+    def test_inline_manifests(self) -> None:
+        """Where manifests are sent by the endpoint itself, those that were fetched are there at the next start too."""
+
+        def start_over() -> Polled:
+            return Polled(self.source, self.clock, saved=SavedCatalog(str(self.root)), keep_bodies=True)
+
+        lookup = ManifestLookup(NAME, self.store.publish(NAME, "1.0"))
+        self.polled = start_over()
+        self.service.startService()
+        known = self.polled.known(lookup)
+        self.successResultOf(self.service.stopService())
+        self.store.down = Reply(500)
+        self.polled = start_over()
+        self.service.startService()
+        self.assertEqual(self.polled.recall(lookup), known)
+        self.assertNotEqual(known.body, b"")
         self.assert_stops()
 
     def test_learnt_before_the_store_failed(self) -> None:

@@ -95,6 +95,11 @@ class SettingsTests(SynchronousTestCase):
             {"cdn": "http://127.0.0.1:5000/tree"},
             {"cdn": "http://[::1]:8080", "listen": ("tcp6:8080",)},
             {"cdn": "http://127.0.0.1:80", "listen": ("tcp:port=80:interface=127.0.0.1",)},
+            {"cdn": "http://192.0.2.2:81", "listen": ("tcp:81:interface=192.0.2.2",)},
+            {"cdn": "http://[2001:db8::1]:81", "listen": (r"tcp6:81:interface=2001\:db8\:\:1",)},
+            {"cdn": "http://0.0.0.0:5000"},
+            {"cdn": "http://localhost:81", "listen": (r"tcp:81:interface=\:\:",)},
+            {"cdn": "http://localhost:81", "listen": ("tcp:81:interface=127.0.0.1",)},
             {"cdn": "https://registry.example.com", "public_url": "https://registry.example.com/"},
             {"cdn": "https://Registry.example.com:443", "public_url": "https://registry.example.com"},
         ):
@@ -105,6 +110,8 @@ class SettingsTests(SynchronousTestCase):
         """Another port of this machine, and another path of the endpoint's own host, are CDNs like any other."""
         settings(cdn="http://127.0.0.1:8080")
         settings(cdn="http://127.0.0.1:5000", listen=("tcp:5001",))
+        settings(cdn="http://127.0.0.1:5000", listen=("tcp:5000:interface=192.0.2.2",))
+        settings(cdn="http://127.0.0.1:5000", listen=("unix:/run/sdr.sock",))
         settings(cdn="https://registry.example.com/tree", public_url="https://registry.example.com")
 
     def test_port_of(self) -> None:

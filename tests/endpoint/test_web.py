@@ -192,6 +192,7 @@ class WaitingTests(SynchronousTestCase):
         protocol.dataReceived(f"GET /v2/a/blobs/{DIGEST} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         self.assertIn(b"HTTP/1.1 500 ", transport.value())
         self.assertIn(b'"code":"UNKNOWN"', transport.value())
+        self.assertIn(b"Docker-Distribution-Api-Version: registry/2.0", transport.value())
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
         transport.clear()
         protocol.dataReceived(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
