@@ -124,13 +124,16 @@ class PullTests(SynchronousTestCase):
         self.assertEqual({path.name: path.read_bytes() for path in pulled.iterdir()}, samples().artifact_files)
 
     def test_referrers_lead_to_the_artifact(self) -> None:
-        """The referrers of an image name the artifact, which can be fetched by that digest."""
+        """The referrers of an image name the artifact, which oras pulls by that digest."""
         url = f"{self.endpoint().url}/v2/{MULTI}/referrers/{samples().multi.digest}"
         (found,) = fetch(url).json()["manifests"]
         self.assertEqual((found["digest"], found["artifactType"]), (samples().artifact.digest, samples().artifact_type))
         client = OrasClient(hostname=self.endpoint().host, insecure=True)
         manifest = client.get_manifest(f"{self.endpoint().host}/{MULTI}@{found['digest']}")
         self.assertEqual(manifest["subject"]["digest"], samples().multi.digest)
+        pulled = folder()
+        client.pull(target=f"{self.endpoint().host}/{MULTI}@{found['digest']}", outdir=str(pulled))
+        self.assertEqual({path.name: path.read_bytes() for path in pulled.iterdir()}, samples().artifact_files)
 
     def test_layers_come_from_the_cdn(self) -> None:
         """A blob is never sent by the endpoint: it is one redirect away."""

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.real.clients import Client, Podman, Skopeo, containerd, dockerd
 from tests.real.programs import answers, fetch, folder, until
 from tests.real.samples import HOST, Samples
-from tests.real.servers import Endpoint, Nginx, caching_nginx, publish
+from tests.real.servers import Endpoint, Nginx, caching_nginx, directory_nginx, publish
 
 
 @functools.cache
@@ -69,7 +69,11 @@ class StoreOutageTests(SynchronousTestCase):
         until(lambda: any(self.state.iterdir()), "the state is kept")
         endpoint.stop()
         self.store.kill()
-        self.assert_pulls(self.start(f"--state-dir={self.state}"), dockerd(), containerd(), Podman(), Skopeo())
+        again = self.start(f"--state-dir={self.state}")
+        # What was kept, and not the CDN alone: HEAD of the tag is answered by the endpoint itself.
+        self.assertTrue(again.knows("acme/asked-for", "1.0"))
+        self.assertIn("starting from the saved catalog", again.log())
+        self.assert_pulls(again, dockerd(), containerd(), Podman(), Skopeo())
 
     def test_pulls_go_on_after_a_restart_that_kept_nothing(self) -> None:
         """An endpoint that has never seen the store leaves all decisions to the CDN."""
@@ -105,6 +109,20 @@ class StoreOutageTests(SynchronousTestCase):
         until(lambda: endpoint.knows("acme/asked-for", "1.0"), "the repository is known")
         self.store.kill()
         self.assert_pulls(endpoint, dockerd(), containerd(), Podman(), Skopeo())
+
+    def test_inline_manifests_over_plain_files(self) -> None:
+        """Over web servers that know no types, what was pulled once is pulled after a restart too, the store gone."""
+        store, cdn = directory_nginx(_published()).start(), directory_nginx(_published()).start()
+        self.addCleanup(store.stop)
+        self.addCleanup(cdn.stop)
+        options = (f"--cdn={cdn.url}", f"--store={store.url}", "--manifests=inline", f"--state-dir={self.state}")
+        with Endpoint(*options) as endpoint:
+            Skopeo().pull(f"{endpoint.host}/acme/asked-for:1.0", HOST)
+        store.stop()
+        with Endpoint(*options) as again:
+            for client in (dockerd(), containerd(), Podman(), Skopeo()):
+                pulled = client.pull(f"{again.host}/acme/asked-for:1.0", HOST)
+                self.assertEqual(pulled, _samples().multi.trees[HOST], client)
 
 
 class CdnOutageTests(SynchronousTestCase):

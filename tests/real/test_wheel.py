@@ -67,6 +67,20 @@ def _endpoint_only() -> Path:
     return programs
 
 
+class EditableTests(SynchronousTestCase):
+    """A checkout, installed for working on it."""
+
+    def test_twistd_sees_it(self) -> None:
+        """An editable install is seen by ``twistd`` and ``twist``, from any folder."""
+        source = folder() / "source"
+        shutil.copytree(ROOT, source, ignore=_LEFT_BEHIND)
+        programs = _venv() / "bin"
+        _install(programs / "python", "-e", str(source))
+        for program in ("twistd", "twist"):
+            shown = run([str(programs / program), "--help"], env=installed_only(), cwd=folder())
+            self.assertRegex(shown.stdout, r"(?m)^\s+sdr\s+\S", program)
+
+
 class BuiltTests(SynchronousTestCase):
     """The files of a release."""
 

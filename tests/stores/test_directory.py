@@ -75,6 +75,22 @@ class DirectoryTests(SynchronousTestCase):
         self.root = new_directory(self)
         self.store = DirectoryStore(self.root)
 
+    def test_synced(self) -> None:
+        """A file is on the disk before it has its name, and its name is on the disk before anybody is told."""
+        self.store.put("a/first", Bytes(b"first"), HEADERS)
+        synced: list[tuple[bytes | None, bool]] = []
+        fsync = os.fsync
+
+        def watched(descriptor: int) -> None:
+            path = Path(f"/proc/self/fd/{descriptor}").resolve()
+            body = path.read_bytes() if path.is_file() else None
+            synced.append((body, (self.root / "a/b").exists()))
+            fsync(descriptor)
+
+        self.patch(os, "fsync", watched)
+        self.store.put("a/b", Bytes(b"body"), HEADERS)
+        self.assertEqual(synced, [(b"body", False), (None, True)])
+
     def refused(self, kind: type[StoreError], message: str, call: object, *arguments: object) -> None:
         """Require that a call is refused with one line."""
         error = self.assertRaises(kind, call, *arguments)
