@@ -1,15 +1,11 @@
-"""Tests of the threads of --jobs, and of what is told meanwhile."""
+"""Tests of the threads of --jobs."""
 
-import io
-import os
 import threading
 import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from sdr.publish.compression import Gzip
 from sdr.publish.jobs import Jobs, Stopped
-from sdr.publish.progress import Bars, Lines, readable
 
 
 class JobsTests(SynchronousTestCase):
@@ -44,59 +40,3 @@ class JobsTests(SynchronousTestCase):
         self.assertRaises(ZeroDivisionError, jobs.run, work, range(100))
         self.assertLess(len(begun), 5)
         self.assertRaises(Stopped, jobs.go_on)
-
-
-class ProgressTests(SynchronousTestCase):
-    """What is told."""
-
-    def test_lines(self) -> None:
-        """One line an object, once it is finished."""
-        out = io.StringIO()
-        with Lines(out) as report:
-            task = report.begin("a/b", 1_234_567)
-            task.moved(1000)
-            self.assertEqual(out.getvalue(), "")
-            task.ended("written")
-            report.say("done")
-        self.assertEqual(out.getvalue(), "written  a/b  1.2 MB\ndone\n")
-
-    def test_nobody_listens(self) -> None:
-        """A log that cannot be written stops nothing."""
-        reading, writing = os.pipe()
-        os.close(reading)
-        with open(writing, "wb", buffering=0) as raw, Lines(io.TextIOWrapper(raw, write_through=True)) as report:
-            report.begin("a", 1).ended("written")
-            report.say("done")
-
-    def test_bars(self) -> None:
-        """Names are shown as they are, not taken for rich's markup."""
-        out = io.StringIO()
-        with Bars(out) as report:
-            report.begin("[red]x[/nonsense]", 10).ended("written")
-        self.assertIn("[red]x[/nonsense]", out.getvalue())
-
-    def test_sizes(self) -> None:
-        """Sizes are written as people do."""
-        for size, text in (
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "1.0 kB"),
-            (999_949, "999.9 kB"),
-            (999_950, "1.0 MB"),
-            (2_147_483_648, "2.1 GB"),
-            (10**16, "10000.0 TB"),
-        ):
-            self.assertEqual(readable(size), text)
-
-
-class GzipTests(SynchronousTestCase):
-    """Compression that is the same every time."""
-
-    def test_pieces_do_not_matter(self) -> None:
-        """The same bytes in other pieces, and at another time, compress to the same."""
-
-        def packed(*pieces: bytes) -> bytes:
-            gzip = Gzip()
-            return b"".join([*map(gzip.compress, pieces), gzip.flush()])
-
-        self.assertEqual(packed(b"a" * 100_000), packed(b"a" * 99_999, b"", b"a"))

@@ -1,12 +1,10 @@
-"""Tests of platforms and of the names by which images are chosen."""
+"""Tests of platforms."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from sdr.publish.choosing import whole_name
 from sdr.publish.platforms import Platform
-from sdr.publish.sources import Source
 from tests.texts import JSON_VALUES
 
 
@@ -53,39 +51,3 @@ class PlatformTests(SynchronousTestCase):
         platform = Platform.of(document)
         if platform is not None:
             self.assertEqual((platform.os, platform.architecture), (document["os"], document["architecture"]))
-
-
-class NameTests(SynchronousTestCase):
-    """Docker's names, whole."""
-
-    def test_whole_name(self) -> None:
-        """What docker lets one leave out is put in."""
-        for name, whole in (
-            ("app", "docker.io/library/app:latest"),
-            ("app:1", "docker.io/library/app:1"),
-            ("acme/app", "docker.io/acme/app:latest"),
-            ("localhost/app", "localhost/app:latest"),
-            ("localhost:5000/app", "localhost:5000/app:latest"),
-            ("registry.example.com/app:1", "registry.example.com/app:1"),
-        ):
-            self.assertEqual(whole_name(name), whole)
-            self.assertEqual(whole_name(whole), whole)
-
-
-class SourceTests(SynchronousTestCase):
-    """SOURCE."""
-
-    def test_read(self) -> None:
-        """A path ends at the colon, as with skopeo; what follows is the REF, which may have colons."""
-        self.assertEqual(Source.parse("oci:a/b"), Source("oci", "a/b", None))
-        self.assertEqual(Source.parse("docker-archive:a.tar:x/y:1"), Source("docker-archive", "a.tar", "x/y:1"))
-        self.assertEqual(Source.parse("oci-archive:a:@sha256:b"), Source("oci-archive", "a", "@sha256:b"))
-
-    @given(st.text())
-    def test_any_text(self, text: str) -> None:
-        """Any text is a source or refused with ValueError."""
-        for each in (text, f"oci:{text}"):
-            try:
-                self.assertTrue(Source.parse(each).path)
-            except ValueError as error:
-                self.assertTrue(str(error))
