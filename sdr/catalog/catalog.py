@@ -36,11 +36,11 @@ class State(Enum):
 
     #: No poll has ended yet; a saved copy may be in use.
     STARTING = "starting"
-    #: The last poll went well.
+    #: The last poll read ``_repositories.json``; single lists may lag.
     LOADED = "loaded"
-    #: The last poll failed; what was known before stands.
+    #: The last poll did not; what was known before stands.
     FAILING = "failing"
-    #: The store has no catalog: everything is redirected.
+    #: The store has no catalog: everything is redirected, but manifests that are to be had nowhere else.
     NONE = "none"
 
 

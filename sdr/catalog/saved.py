@@ -1,13 +1,12 @@
 """The last good catalog on disk: the tree's own documents under their own keys, so the same codec reads them."""
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
 from sdr.catalog.lookups import DOCUMENT_LIMIT
-from sdr.catalog.saved_manifests import SavedManifests
+from sdr.catalog.saved_manifests import SavedManifests, write_whole
 from sdr.catalog.snapshot import Listing, Snapshot
 from sdr.registry.grammar import is_name
 from sdr.tree.documents import (
@@ -90,12 +89,12 @@ class SavedCatalog:
         """Write what has changed; each file whole or not at all, the lists before what names them."""
         before = self._written
         for repository in repositories:
-            self._write(repository_key(repository.name), encode_repository(repository))
+            write_whole(self._root / repository_key(repository.name), encode_repository(repository))
         for prefix, listing in snapshot.lists.items():
             if before.lists.get(prefix) is not listing:
-                self._write(list_key(prefix), encode_list(listing.repositories))
+                write_whole(self._root / list_key(prefix), encode_list(listing.repositories))
         if snapshot.wanted != before.wanted:
-            self._write(LISTS_KEY, encode_lists(snapshot.wanted))
+            write_whole(self._root / LISTS_KEY, encode_lists(snapshot.wanted))
         self._written = snapshot
 
     def _repositories(self, snapshot: Snapshot) -> Iterable[tuple[Repository, str]]:
@@ -113,10 +112,3 @@ class SavedCatalog:
                         yield decode_repository(data, name), revision(data)
                     except BadDocument:
                         path.unlink()
-
-    def _write(self, key: str, data: bytes) -> None:
-        path = self._root / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(path.name + ".new")
-        aside.write_bytes(data)
-        os.replace(aside, path)

@@ -14,6 +14,17 @@ from sdr.tree.documents import BadDocument
 LIMIT = 64 * 1024 * 1024
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, with the directories that it needs; blocking.
+
+    :raise OSError: if it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(path.name + ".new")
+    aside.write_bytes(data)
+    os.replace(aside, path)
+
+
 class SavedManifests:
     """A directory of manifests by digest, under the keys of the tree.
 
@@ -42,11 +53,7 @@ class SavedManifests:
         :raise OSError: if one cannot be written; the rest is fetched again when it is asked for.
         """
         for key, body in manifests.items():
-            path = self._root / key
-            path.parent.mkdir(parents=True, exist_ok=True)
-            aside = path.with_name(path.name + ".new")
-            aside.write_bytes(body)
-            os.replace(aside, path)
+            write_whole(self._root / key, body)
             self._size += len(body)
         if self._size > self._limit:
             self._forget_oldest()

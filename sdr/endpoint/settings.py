@@ -148,12 +148,12 @@ def _is_at(description: str, url: BaseURL) -> bool:
     """Tell whether what listens there is found under this URL, as far as its text tells."""
     if port_of(description) != url.port:
         return False
-    interface = _INTERFACE.search(description)
-    if interface is None or interface[1].replace("\\", "") in _ANY:
-        return url.host in _ANY or _LOOPBACK.fullmatch(url.host) is not None
-    return interface[1].replace("\\", "") == url.host or (
-        url.host == "localhost" and _LOOPBACK.fullmatch(interface[1].replace("\\", "")) is not None
-    )
+    found = _INTERFACE.search(description)
+    interface = found[1].replace("\\", "") if found else ""
+    at_loopback = _LOOPBACK.fullmatch(url.host) is not None
+    if interface in _ANY:
+        return at_loopback or url.host in _ANY
+    return interface == url.host or (url.host == "localhost" and _LOOPBACK.fullmatch(interface) is not None)
 
 
 def port_of(description: str) -> int | None:
