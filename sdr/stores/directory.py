@@ -4,6 +4,7 @@ Headers are not kept: the endpoint knows the types, or serves the directory itse
 """
 
 import errno
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ class DirectoryStore:
         self._aside = Aside(root / ASIDE)
         self.location = location or str(root)
 
-    def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> Stat:
+    def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> str:
         """Write a file aside, sync it, and rename it to its place; see :class:`sdr.stores.interface.Store`."""
         path = self._path(key)
         with self._errors(key):
@@ -72,7 +73,7 @@ class DirectoryStore:
                 os.fsync(part.fileno())
                 with self._aside.locked(key):
                     self._replace(key, path, Path(part.name), replaces)
-                    return _stat(key, os.fstat(part.fileno()))
+                    return _stat(key, os.fstat(part.fileno())).version
 
     def _replace(self, key: str, path: Path, part: Path, replaces: str | AnyVersion | None) -> None:
         """Rename, with nobody else changing this key meanwhile."""
@@ -80,7 +81,7 @@ class DirectoryStore:
         if not isinstance(replaces, AnyVersion) and replaces != (there.version if there else None):
             raise Changed(self.location, key, "something else is there by now")
         if there is not None:
-            _age(part, there.modified)
+            _age(part, path.stat().st_mtime)
         for attempt in range(ATTEMPTS):
             try:
                 _make_directories(path.parent)
@@ -97,9 +98,12 @@ class DirectoryStore:
         with self._open(key) as file, self._errors(key):
             return file.read(), _stat(key, os.fstat(file.fileno()))
 
-    def open(self, key: str) -> BinaryIO:
+    def open(self, key: str, *, start: int = 0, size: int | None = None) -> BinaryIO:
         """Read a file in pieces."""
-        return self._open(key)
+        file = self._open(key)
+        if not start and size is None:
+            return file
+        return io.BufferedReader(_Part(file, start, size))
 
     def head(self, key: str) -> Stat | None:
         """Look at a file."""
@@ -115,44 +119,48 @@ class DirectoryStore:
                 raise StoreError(self.location, key, "not a regular file; remove it")
             return _stat(key, found)
 
-    def list(self, prefix: str, *, delimiter: str = "") -> Iterator[Stat | str]:
-        """List files in the order of their keys.
+    def served(self, key: str) -> None:
+        """Files have no headers."""
+        if self.head(key) is None:
+            raise NotThere(self.location, key, "there is no such object")
 
-        :param delimiter: ``/`` or nothing.
-        """
-        if delimiter not in ("", "/"):
-            raise ValueError(f"a directory can be listed by '/' only, not {delimiter!r}")
+    def list(self, prefix: str, *, delimiter: str = "") -> Iterator[Stat | str]:
+        """List files in the order of their keys."""
         folder, slash, start = prefix.rpartition("/")
         if slash:
             self._path(folder)
         with self._errors(prefix):
             if not self.root.is_dir():
                 raise NotThere(self.location, "", "there is no such directory")
-            yield from self._walk(f"{folder}/" if folder else "", start, descend=not delimiter)
+            told = ""
+            for key in self._keys(f"{folder}/" if folder else "", start, descend=delimiter != "/"):
+                until = key.find(delimiter, len(prefix)) if delimiter else -1
+                if until < 0:
+                    with suppress(FileNotFoundError):
+                        yield _stat(key, (self.root / key).stat())
+                elif told != key[: until + 1] and not (key.endswith("/") and self._is_empty(key)):
+                    told = key[: until + 1]
+                    yield told
 
-    def _walk(self, folder: str, start: str, *, descend: bool) -> Iterator[Stat | str]:
-        """Yield what is in one directory, given as a key that ends in a slash."""
-        path = self.root / folder
+    def _keys(self, folder: str, start: str, *, descend: bool) -> Iterator[str]:
+        """Yield what is in one directory, given as a key that ends in a slash, or all that is below."""
         try:
             # With its slash a directory sorts among files as its keys do: "a-b" before "a/b".
             names = sorted(
-                entry.name + ("/" if entry.is_dir() else "") for entry in os.scandir(path) if entry.name != ASIDE
+                entry.name + ("/" if entry.is_dir() else "")
+                for entry in os.scandir(self.root / folder)
+                if entry.name.startswith(start) and entry.name != ASIDE and (entry.is_dir() or entry.is_file())
             )
         except (FileNotFoundError, NotADirectoryError):
             return
         for name in names:
-            if not name.startswith(start):
-                continue
-            key = folder + name
-            if not name.endswith("/"):
-                with suppress(FileNotFoundError):
-                    found = (self.root / key).stat()
-                    if stat.S_ISREG(found.st_mode):
-                        yield _stat(key, found)
-            elif descend:
-                yield from self._walk(key, "", descend=True)
-            elif next(self._walk(key, "", descend=True), None) is not None:
-                yield key
+            if descend and name.endswith("/"):
+                yield from self._keys(folder + name, "", descend=True)
+            else:
+                yield folder + name
+
+    def _is_empty(self, folder: str) -> bool:
+        return next(self._keys(folder, "", descend=True), None) is None
 
     def delete(self, key: str) -> None:
         """Remove a file, and the directories that this leaves empty: they would keep their names from being files."""
@@ -171,6 +179,10 @@ class DirectoryStore:
                     folder.rmdir()
                 except OSError:
                     break
+
+    def abandoned(self) -> Iterator[str]:
+        """Return nothing: the next publisher removes what a killed one left."""
+        return iter(())
 
     def _path(self, key: str) -> Path:
         parts = key.split("/")
@@ -202,7 +214,31 @@ class DirectoryStore:
 
 def _stat(key: str, found: os.stat_result) -> Stat:
     version = f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
-    return Stat(key, found.st_size, version, found.st_mtime)
+    # Not the mtime, which put() may set ahead of the clock.
+    return Stat(key, found.st_size, version, found.st_ctime)
+
+
+class _Part(io.RawIOBase):
+    """A part of a file."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int | None) -> None:
+        super().__init__()
+        self._file, self._left = file, size
+        file.seek(start)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        piece = self._file.read(len(buffer) if self._left is None else min(len(buffer), self._left))
+        buffer[: len(piece)] = piece
+        if self._left is not None:
+            self._left -= len(piece)
+        return len(piece)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _age(part: Path, replaced: float) -> None:

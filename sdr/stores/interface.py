@@ -45,14 +45,29 @@ class Stat:
     """What is known of an object without reading it.
 
     :param size: in bytes.
-    :param version: opaque; changes with every write. For ``put(…, replaces=version)``.
-    :param modified: seconds since the epoch.
+    :param version: opaque; changes with every write of other bytes. For ``put(…, replaces=version)``.
+    :param modified: when it was last written, in seconds since the epoch by the store's clock; some keep whole seconds.
+    :param content: the same for the same bytes and no others, such as an MD5; empty where the store knows none.
     """
 
     key: str
     size: int
     version: str
     modified: float
+    content: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a store sends with an object, as it stands there; ``None`` for a header that is not sent.
+
+    :param digest: the user metadata ``docker-content-digest``.
+    """
+
+    content_type: str | None
+    cache_control: str | None
+    content_encoding: str | None
+    digest: str | None
 
 
 class Body(Protocol):
@@ -102,28 +117,34 @@ class Store(Protocol):
 
     @property
     def conditional_writes(self) -> bool:
-        """Tell whether ``replaces`` is honoured atomically."""
+        """Tell whether ``replaces`` is honoured atomically; a store that must be tried for that is tried once.
+
+        :raise StoreError: if trying it fails.
+        """
         ...
 
-    def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> Stat:
-        """Write an object whole, or not at all.
+    def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> str:
+        """Write an object whole, or not at all, and return its version.
 
-        :param replaces: the version that must be there, ``None`` for "no object", or :data:`ANY_VERSION`.
+        :param replaces: the version that must be there, ``None`` for "no object", or :data:`ANY_VERSION`; without
+            :attr:`conditional_writes` only the last makes sense.
         :raise Changed: if something else is there; nothing was written.
         :raise StoreError: if it could not be written.
         """
         ...
 
     def get(self, key: str) -> tuple[bytes, Stat]:
-        """Read a small object whole (a manifest, a derived document).
+        """Read a small object whole (a manifest, a derived document), as it is by now.
 
         :raise NotThere: if there is none.
         """
         ...
 
-    def open(self, key: str) -> BinaryIO:
+    def open(self, key: str, *, start: int = 0, size: int | None = None) -> BinaryIO:
         """Read an object of any size in pieces.
 
+        :param start: the first byte, counted from 0.
+        :param size: how many bytes; to the end if not given.
         :raise NotThere: if there is none.
         """
         ...
@@ -132,10 +153,28 @@ class Store(Protocol):
         """Return what is known of an object, or ``None`` if it is not there."""
         ...
 
+    def served(self, key: str) -> Served | None:
+        """Return the headers that an object is sent with, or ``None`` from a store that keeps no headers.
+
+        :raise NotThere: if there is no such object.
+        """
+        ...
+
     def list(self, prefix: str, *, delimiter: str = "") -> Iterator[Stat | str]:
-        """List objects by key, in order; with a delimiter, also the common prefixes (as text) that end in it."""
+        """List objects by key, in order; with a delimiter, also the common prefixes (as text) that end in it.
+
+        :param delimiter: one character, or nothing.
+        :raise NotThere: if there is no such store at all.
+        """
         ...
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that is not there is no error."""
+        """Remove an object and what belongs to it; one that is not there is no error."""
+        ...
+
+    def abandoned(self) -> Iterator[str]:
+        """Return the keys of which an upload that was given up has left parts, and no object.
+
+        They cost space, nobody sees them, and :meth:`delete` removes them. A store that cleans up by itself has none.
+        """
         ...

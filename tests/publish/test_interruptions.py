@@ -37,10 +37,10 @@ class Suicidal(DirectoryStore):
             dies = self.left == 0
         if dies and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        stat = super().put(*arguments, **options)
+        version = super().put(*arguments, **options)
         if dies:
             os.kill(os.getpid(), signal.SIGKILL)
-        return stat
+        return version
 
 publish(Suicidal(Path(root)), source, tag=tag)
 """
@@ -59,18 +59,19 @@ class FailingStore:
         self._lock = threading.Lock()
         self.location = store.location
         self.get, self.open, self.head, self.delete = store.get, store.open, store.head, store.delete
+        self.served, self.abandoned = store.served, store.abandoned
 
-    def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> Stat:
+    def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> str:
         """Write, or fail."""
         with self._lock:
             self._left -= 1
             fails = self._left == 0
         if fails and not self._written:
             raise NotReachable(self.location, key, "the connection was lost")
-        stat = self._store.put(key, body, headers, replaces=replaces)
+        version = self._store.put(key, body, headers, replaces=replaces)
         if fails:
             raise NotReachable(self.location, key, "the connection was lost")
-        return stat
+        return version
 
     def list(self, prefix: str, *, delimiter: str = "") -> Iterator[Stat | str]:
         """List."""
@@ -85,7 +86,7 @@ class UnconditionalStore(FailingStore):
     def __init__(self, store: Store) -> None:
         super().__init__(store, 0, written=False)
 
-    def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> Stat:
+    def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> str:
         """Write whatever is there, as such a store does."""
         assert isinstance(replaces, AnyVersion), "it was told that conditions mean nothing here"
         return self._store.put(key, body, headers)

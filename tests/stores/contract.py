@@ -2,15 +2,16 @@
 
 import io
 import threading
+import time
 from typing import BinaryIO
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from sdr.registry.grammar import Digest
-from sdr.stores.interface import Bytes, Changed, NotThere, Stat, Store, StoreError
-from sdr.tree.headers import LISTS_HEADERS, blob_headers
+from sdr.stores.interface import Bytes, Changed, NotThere, Served, Stat, Store, StoreError
+from sdr.tree.headers import IMMUTABLE, LISTS_HEADERS, SHORT, blob_headers, manifest_headers
 from sdr.tree.keys import blob_key, manifest_key
 from tests.texts import DIGESTS, NAMES, TAGS
 
@@ -53,12 +54,17 @@ class StoreContract(SynchronousTestCase):
     To be inherited by way of its module: trial would run what a test module imports by name.
     """
 
+    #: Whether it keeps the headers that it is given.
+    keeps_headers = False
+    #: How many generated examples each property is shown with.
+    examples = 100
+
     def new_store(self) -> Store:
         """Return an empty store."""
         raise NotImplementedError
 
-    def put(self, store: Store, key: str, data: bytes) -> Stat:
-        """Write an object."""
+    def put(self, store: Store, key: str, data: bytes) -> str:
+        """Write an object, and return its version."""
         return store.put(key, Bytes(data), HEADERS)
 
     def keys(self, store: Store, prefix: str = "", delimiter: str = "") -> list[str]:
@@ -73,8 +79,47 @@ class StoreContract(SynchronousTestCase):
         with store.open("blobs/sha256/00") as file:
             pieces = file.read(10), file.read()
         self.assertEqual([got, b"".join(pieces)], [data, data])
-        self.assertEqual([written, store.head("blobs/sha256/00")], [stat, stat])
+        self.assertEqual((written, store.head("blobs/sha256/00")), (stat.version, stat))
         self.assertEqual((stat.key, stat.size), ("blobs/sha256/00", len(data)))
+        self.assertLess(abs(stat.modified - time.time()), 60)
+
+    def test_read_a_part(self) -> None:
+        """A part of an object is read without the rest."""
+        store = self.new_store()
+        self.put(store, "a", b"0123456789")
+        for start, size, wanted in ((3, None, b"3456789"), (3, 4, b"3456"), (0, 2, b"01"), (8, 5, b"89"), (9, 1, b"9")):
+            with store.open("a", start=start, size=size) as file:
+                self.assertEqual(file.read(), wanted)
+
+    def test_headers(self) -> None:
+        """A store that keeps headers keeps just those that it was given."""
+        store, digest = self.new_store(), Digest.of(b"1")
+        media_type = "application/vnd.oci.image.manifest.v1+json"
+        cases = {
+            "blobs/sha256/00": (blob_headers(digest), Served("application/octet-stream", IMMUTABLE, None, str(digest))),
+            "v2/a/manifests/1": (
+                manifest_headers(media_type, digest, by_tag=True),
+                Served(media_type, SHORT, None, str(digest)),
+            ),
+            "v2/_repositories.json": (LISTS_HEADERS, Served("application/json", "no-cache", None, None)),
+        }
+        for key, (headers, served) in cases.items():
+            store.put(key, Bytes(b"1"), headers)
+            self.assertIn(store.served(key), [served] if self.keeps_headers else [None])
+        self.assertRaises(NotThere, store.served, "v2/a/manifests/2")
+
+    def test_content(self) -> None:
+        """Where a store tells objects of the same bytes, it does so when looking and when listing."""
+        store = self.new_store()
+        for key, data in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+            self.put(store, key, data)
+        listed = [found for found in store.list("") if isinstance(found, Stat)]
+        self.assertEqual([store.head(found.key) for found in listed], listed)
+        same, again, other = (found.content for found in listed)
+        if same:
+            self.assertEqual((same == again, same == other), (True, False))
+        else:
+            self.assertEqual((again, other), ("", ""))
 
     def test_empty_object(self) -> None:
         """An object may be empty."""
@@ -96,57 +141,9 @@ class StoreContract(SynchronousTestCase):
     def test_overwrite(self) -> None:
         """A second write replaces the first, and is another version though the size is the same."""
         store = self.new_store()
-        versions = {self.put(store, "a", b"%d" % number).version for number in range(5)}
+        versions = {self.put(store, "a", b"%d" % number) for number in range(5)}
         self.assertEqual(store.get("a")[0], b"4")
         self.assertEqual(len(versions), 5)
-
-    def test_create_only(self) -> None:
-        """A write that expects nothing is refused where something is."""
-        store = self.new_store()
-        store.put("a", Bytes(b"1"), HEADERS, replaces=None)
-        self.refuse(Changed, store, "a", None)
-        self.assertEqual(store.get("a")[0], b"1")
-
-    def test_replace_if_unchanged(self) -> None:
-        """A write that expects a version is refused where another is, or nothing."""
-        store = self.new_store()
-        first = self.put(store, "a", b"1").version
-        second = store.put("a", Bytes(b"2"), HEADERS, replaces=first).version
-        self.refuse(Changed, store, "a", first)
-        self.assertEqual(store.get("a")[0], b"2")
-        store.delete("a")
-        self.refuse(Changed, store, "a", second)
-        self.assertIsNone(store.head("a"))
-
-    def refuse(self, kind: type[StoreError], store: Store, key: str, replaces: str | None) -> None:
-        """Require that a conditional write is refused."""
-        error = self.assertRaises(kind, store.put, key, Bytes(b"x"), HEADERS, replaces=replaces)
-        self.assertEqual((error.store, error.key), (store.location, key))
-
-    def test_no_update_is_lost_between_threads(self) -> None:
-        """Threads that read, add and put back on condition lose nothing, create-only included."""
-        store, threads, each = self.new_store(), 8, 12
-
-        def add() -> None:
-            done = 0
-            while done < each:
-                try:
-                    data, stat = store.get("n")
-                    number, version = int(data), stat.version
-                except NotThere:
-                    number, version = 0, None
-                try:
-                    store.put("n", Bytes(b"%d" % (number + 1)), HEADERS, replaces=version)
-                except Changed:
-                    continue
-                done += 1
-
-        workers = [threading.Thread(target=add) for _ in range(threads)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        self.assertEqual(store.get("n")[0], b"%d" % (threads * each))
 
     def test_a_body_that_fails(self) -> None:
         """If reading what is to be written fails, that failure comes out, and what was there stays."""
@@ -199,18 +196,90 @@ class StoreContract(SynchronousTestCase):
         self.assertEqual(self.keys(store, "v2/b/", "/"), ["v2/b/c/"])
         self.assertEqual(self.keys(store, "", "/"), ["v2/"])
 
-    @given(st.lists(st.tuples(NAMES, TAGS, DIGESTS), min_size=1, max_size=4))
-    def test_every_name_of_the_grammar(self, things: list[tuple[str, str, Digest]]) -> None:
-        """Every name, tag and digest makes keys that can be written, read and listed."""
+    def test_list_with_another_delimiter(self) -> None:
+        """Any character delimits: this is how tags are listed without the manifests by digest between them."""
         store = self.new_store()
-        written: dict[str, bytes] = {}
-        for name, tag, digest in things:
-            for key in (manifest_key(name, tag), manifest_key(name, digest), blob_key(digest)):
-                if any(there.startswith(f"{key}/") or key.startswith(f"{there}/") for there in written):
-                    # A tag and a repository whose names stand in each other's way: a directory cannot hold both.
+        names = ["Z", "_a", "sha256", "sha256:00", "sha256:01", "sha512:00", "sha512-x", "v1"]
+        for name in names:
+            self.put(store, f"v2/a/manifests/{name}", b"")
+        tags = sorted(["Z", "_a", "sha256", "sha256:", "sha512:", "sha512-x", "v1"])
+        self.assertEqual(self.keys(store, "v2/a/manifests/", ":"), [f"v2/a/manifests/{tag}" for tag in tags])
+        self.assertEqual(self.keys(store, "v2/a/manifests/s", ":"), [f"v2/a/manifests/{tag}" for tag in tags[2:6]])
+
+    def test_every_name_of_the_grammar(self) -> None:
+        """Every name, tag and digest makes keys that can be written, read and listed."""
+
+        # Not a method: each store is a case of its own, with examples of its own.
+        @settings(max_examples=self.examples, deadline=None)
+        @given(st.lists(st.tuples(NAMES, TAGS, DIGESTS), min_size=1, max_size=4))
+        def check(things: list[tuple[str, str, Digest]]) -> None:
+            store = self.new_store()
+            written: dict[str, bytes] = {}
+            for name, tag, digest in things:
+                for key in (manifest_key(name, tag), manifest_key(name, digest), blob_key(digest)):
+                    if any(there.startswith(f"{key}/") or key.startswith(f"{there}/") for there in written):
+                        # A tag and a repository whose names stand in each other's way: a directory cannot hold both.
+                        continue
+                    self.put(store, key, key.encode())
+                    written[key] = key.encode()
+            self.assertEqual(self.keys(store), sorted(written))
+            for key, data in written.items():
+                self.assertEqual(store.get(key)[0], data)
+
+        check()
+
+
+class ConditionalContract(StoreContract):
+    """Tests of a store that has conditional writes."""
+
+    def test_has_them(self) -> None:
+        """It says so."""
+        self.assertTrue(self.new_store().conditional_writes)
+
+    def test_create_only(self) -> None:
+        """A write that expects nothing is refused where something is."""
+        store = self.new_store()
+        store.put("a", Bytes(b"1"), HEADERS, replaces=None)
+        self.refuse(Changed, store, "a", None)
+        self.assertEqual(store.get("a")[0], b"1")
+
+    def test_replace_if_unchanged(self) -> None:
+        """A write that expects a version is refused where another is, or nothing."""
+        store = self.new_store()
+        first = self.put(store, "a", b"1")
+        second = store.put("a", Bytes(b"2"), HEADERS, replaces=first)
+        self.refuse(Changed, store, "a", first)
+        self.assertEqual(store.get("a")[0], b"2")
+        store.delete("a")
+        self.refuse(Changed, store, "a", second)
+        self.assertIsNone(store.head("a"))
+
+    def refuse(self, kind: type[StoreError], store: Store, key: str, replaces: str | None) -> None:
+        """Require that a conditional write is refused."""
+        error = self.assertRaises(kind, store.put, key, Bytes(b"x"), HEADERS, replaces=replaces)
+        self.assertEqual((error.store, error.key), (store.location, key))
+
+    def test_no_update_is_lost_between_threads(self) -> None:
+        """Threads that read, add and put back on condition lose nothing, create-only included."""
+        store, threads, each = self.new_store(), 8, 12
+
+        def add() -> None:
+            done = 0
+            while done < each:
+                try:
+                    data, stat = store.get("n")
+                    number, version = int(data), stat.version
+                except NotThere:
+                    number, version = 0, None
+                try:
+                    store.put("n", Bytes(b"%d" % (number + 1)), HEADERS, replaces=version)
+                except Changed:
                     continue
-                self.put(store, key, key.encode())
-                written[key] = key.encode()
-        self.assertEqual(self.keys(store), sorted(written))
-        for key, data in written.items():
-            self.assertEqual(store.get(key)[0], data)
+                done += 1
+
+        workers = [threading.Thread(target=add) for _ in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        self.assertEqual(store.get("n")[0], b"%d" % (threads * each))

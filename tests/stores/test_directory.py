@@ -58,7 +58,7 @@ while left:
 """
 
 
-class DirectoryContractTests(contract.StoreContract):
+class DirectoryContractTests(contract.ConditionalContract):
     """A directory keeps the contract of all stores."""
 
     def new_store(self) -> Store:

@@ -1,0 +1,15 @@
+"""Tests of the store that other tests use: what is shown with it must hold for a real one."""
+
+from sdr.stores.interface import Store
+from tests.stores import contract
+from tests.stores.memory import MemoryStore
+
+
+class MemoryContractTests(contract.ConditionalContract):
+    """The store in memory keeps the contract of all stores."""
+
+    keeps_headers = True
+
+    def new_store(self) -> Store:
+        """Return an empty store."""
+        return MemoryStore()
