@@ -1,178 +1,303 @@
 """Keeping the derived documents level with the manifests, beside other publishers that do the same.
 
 Each document is read, merged with what it stands for, and put back on the condition that nobody has changed it
-meanwhile; else all that again. What it stands for (the tag's own object, the repository's document) is read after the
-document itself, so whoever comes last writes what is true.
+meanwhile; else all that again. What it stands for (the tags' own objects, the repository's document, the list) is read
+after the document itself, so whoever comes last writes what is true.
+
+Where the store has no conditional writes, all of them are written, and looked at again after a short random time, until
+there is nothing to mend: what another publisher has overwritten is found by whichever of the two comes last.
 """
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from sdr.publish.image import ImageManifest
+from sdr.publish.truth import SLACK, Truth, parsed, read, tags_of
 from sdr.publish.writing import Writing
 from sdr.registry.grammar import Digest
 from sdr.registry.manifests import MalformedManifest, parse_manifest
-from sdr.stores.interface import ANY_VERSION, Bytes, Changed, NotThere, Store, StoreError
+from sdr.stores.interface import ANY_VERSION, Bytes, Changed, NotThere, Stat, Store, StoreError
 from sdr.tree import documents, headers, keys
+from sdr.tree.documents import BadDocument
+
+T = TypeVar("T")
 
 #: How often a document is merged anew before giving up, and the longest pause between two tries, in milliseconds.
 TRIES = 100
 PAUSE = 500
 
+#: Where nothing can be conditional: between writing and looking again, in milliseconds.
+SETTLE = (400, 1200)
+
 
 @dataclass(frozen=True, slots=True)
-class Derived:
-    """A derived document.
+class Touched:
+    """What has just been done to a repository, so that it is looked at whatever the documents say.
 
-    :param merge: from what is there (``None`` for nothing) to what should be; raises
-        :class:`sdr.tree.documents.BadDocument` where nothing can be made of it.
+    :param tags: those that were written or removed, with the digest that each was given, if any.
+    :param attached: manifests that were written and have a subject.
+    :param hidden: tags that are about to be removed.
+    :param detached: manifests that are about to be removed; referrers lists do not name them any more.
+    :param subjects: of which the referrers are to be looked at, all of them.
+    :param leaving: whether the repository as a whole is about to be removed.
     """
 
+    tags: Mapping[str, Digest | None] = field(default_factory=dict)
+    attached: tuple[ImageManifest, ...] = ()
+    hidden: frozenset[str] = frozenset()
+    detached: frozenset[Digest] = frozenset()
+    subjects: frozenset[Digest] = frozenset()
+    leaving: bool = False
+    by_subject: Mapping[Digest, list[ImageManifest]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        found: dict[Digest, list[ImageManifest]] = {subject: [] for subject in self.subjects}
+        for manifest in self.attached:
+            if manifest.manifest.subject is not None:
+                found.setdefault(manifest.manifest.subject.digest, []).append(manifest)
+        object.__setattr__(self, "by_subject", found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A document as it was read."""
+
     key: str
-    headers: headers.Headers
-    merge: Callable[[bytes | None], bytes]
+    data: bytes | None
+    stat: Stat | None
+
+    @property
+    def since(self) -> float | None:
+        return self.stat.modified if self.stat else None
 
 
 class Index:
     """The derived documents of one store.
 
     :param writing: puts, and keeps count.
+    :param mends: whether a document that is malformed is made anew, instead of being refused.
     """
 
-    def __init__(self, store: Store, writing: Writing) -> None:
-        self._store, self._writing = store, writing
+    def __init__(
+        self, store: Store, writing: Writing, *, mends: bool = False, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._store, self._writing, self._mends, self._sleep = store, writing, mends, sleep
+        self._told: set[str] = set()
 
-    def check(self, name: str, tag: str, published: ImageManifest, manifests: Iterable[ImageManifest]) -> None:
-        """Read what :meth:`update` would, and write nothing: a broken document is better known before the tag moves.
+    def check(self, name: str, touched: Touched) -> None:
+        """Read the documents that :meth:`level` would change: a malformed one is better known before the tag moves.
 
         :raise StoreError: if one is not what sdr writes there.
         """
-        for derived in self._derived(name, tag, published, manifests):
-            self._merged(derived, self._read(derived.key)[0])
+        prefix = keys.list_of(name)
+        self._decoded(self._read(keys.tags_key(name)), lambda data: documents.decode_tags(data, name))
+        self._decoded(self._read(keys.repository_key(name)), lambda data: documents.decode_repository(data, name))
+        for subject in touched.by_subject:
+            self._decoded(self._read(keys.referrers_key(name, subject)), documents.decode_referrers)
+        self._decoded(self._read(keys.list_key(prefix)), lambda data: documents.decode_list(data, prefix))
+        self._decoded(self._read(keys.LISTS_KEY), documents.decode_lists)
 
-    def update(self, name: str, tag: str, published: ImageManifest, manifests: Iterable[ImageManifest]) -> None:
-        """Bring each document level that a newly published tag changes.
+    def level(self, name: str, touched: Touched) -> None:
+        """Bring each document level that has to do with a repository, in the order of :class:`sdr.tree.keys.Stage`.
 
-        :param manifests: those published; the ones with a subject are its referrers.
         :raise StoreError: if one cannot be written, or is not what sdr writes there.
         """
-        for derived in self._derived(name, tag, published, manifests):
-            self._update(derived)
-
-    def _derived(
-        self, name: str, tag: str, published: ImageManifest, manifests: Iterable[ImageManifest]
-    ) -> Iterator[Derived]:
-        """Yield the documents in the order of :class:`sdr.tree.keys.Stage`."""
         prefix = keys.list_of(name)
-        yield Derived(keys.tags_key(name), headers.TAGS_HEADERS, lambda data: self._tags(data, name, tag))
-        for subject, attached in _by_subject(manifests).items():
-            key = keys.referrers_key(name, subject)
-            yield Derived(key, headers.REFERRERS_HEADERS, partial(_referrers, attached))
-        yield Derived(
-            keys.repository_key(name),
-            headers.REPOSITORY_HEADERS,
-            lambda data: self._repository(data, name, tag, published),
-        )
-        yield Derived(keys.list_key(prefix), headers.LIST_HEADERS, lambda data: self._list(data, name))
-        yield Derived(keys.LISTS_KEY, headers.LISTS_HEADERS, lambda data: self._lists(data, prefix))
+        steps = [
+            lambda: self._repository(name, touched),
+            lambda: self._list(prefix, {name}, frozenset({name}) if touched.leaving else frozenset()),
+            lambda: self._lists({prefix}),
+        ]
+        if touched.leaving:
+            # Nothing may lead to what is about to be removed.
+            steps = steps[1:]
+        self._settled(steps)
 
-    def _update(self, derived: Derived) -> None:
+    def level_repository(self, name: str, touched: Touched) -> None:
+        """Bring level what is in a repository; :meth:`level_lists` is to follow."""
+        self._settled([lambda: self._repository(name, touched)])
+
+    def level_lists(self, names: Iterable[str]) -> None:
+        """Bring every list, and the list of lists, level.
+
+        :param names: the repositories whose documents are known to be there; those that are listed are looked at too.
+        """
+        by_prefix: dict[str, set[str]] = {prefix: set() for prefix in self._prefixes()}
+        for name in names:
+            by_prefix.setdefault(keys.list_of(name), set()).add(name)
+        steps = [self._list_step(prefix, here) for prefix, here in sorted(by_prefix.items())]
+        self._settled([*steps, lambda: self._lists(set(by_prefix), exact=True)])
+
+    def _list_step(self, prefix: str, names: set[str]) -> Callable[[], bool]:
+        return lambda: self._list(prefix, names, exact=True)
+
+    def _settled(self, steps: Iterable[Callable[[], bool]]) -> None:
+        """Take the steps, each until nobody interferes; each tells whether it wrote anything."""
+        for _ in range(TRIES):
+            wrote = [self._uninterrupted(step) for step in steps]
+            if self._store.conditional_writes or not any(wrote):
+                return
+            low, high = SETTLE
+            self._sleep((low + secrets.randbelow(high - low)) / 1000)
+        raise StoreError(self._store.location, "", f"others overwrote the catalog {TRIES} times; run sdr index")
+
+    def _uninterrupted(self, step: Callable[[], bool]) -> bool:
+        changed = None
         for attempt in range(TRIES):
-            data, version = self._read(derived.key)
-            merged = self._merged(derived, data)
-            if merged == data:
-                # Written by the attempt before this one, where that could not be conditional.
-                if not attempt or self._store.conditional_writes:
-                    self._writing.skip(derived.key, len(merged))
-                return
             try:
-                replaces = version if self._store.conditional_writes else ANY_VERSION
-                self._writing.put(derived.key, Bytes(merged), derived.headers, replaces=replaces)
-            except Changed:
-                time.sleep(secrets.randbelow(min(PAUSE, 2 ** min(attempt, 16)) + 1) / 1000)
-                continue
-            if self._store.conditional_writes:
-                return
-        raise StoreError(self._store.location, derived.key, f"others changed it {TRIES} times; run the command again")
+                return step()
+            except Changed as error:
+                changed = error
+                self._sleep(secrets.randbelow(min(PAUSE, 2 ** min(attempt, 16)) + 1) / 1000)
+        assert changed is not None
+        raise StoreError(self._store.location, changed.key, f"others changed it {TRIES} times; run the command again")
 
-    def _merged(self, derived: Derived, data: bytes | None) -> bytes:
-        try:
-            return derived.merge(data)
-        except documents.BadDocument as error:
-            reason = f"this is not what sdr writes there ({error}); move it away and publish again all that it listed"
-            raise StoreError(self._store.location, derived.key, reason) from error
+    def _repository(self, name: str, touched: Touched) -> bool:
+        """Level what a repository has, all of it read before the truth is looked for."""
+        repository, tags = self._read(keys.repository_key(name)), self._read(keys.tags_key(name))
+        known = self._decoded(repository, lambda data: documents.decode_repository(data, name).tags) or {}
+        self._decoded(tags, lambda data: documents.decode_tags(data, name))
+        before = [self._read(keys.referrers_key(name, subject)) for subject in touched.by_subject]
+        truth = tags_of(self._store, name, known, repository.since, touched.tags)
+        entries = {tag: entry for tag, entry in truth.tags.items() if tag not in touched.hidden}
+        wrote = self._write(tags, documents.encode_tags(name, entries), headers.TAGS_HEADERS)
+        for found, (subject, attached) in zip(before, touched.by_subject.items(), strict=True):
+            merged = self._referrers(name, subject, found, attached, truth, touched)
+            wrote |= self._write(found, merged, headers.REFERRERS_HEADERS)
+        document = documents.encode_repository(documents.Repository(name, entries))
+        return self._write(repository, document, headers.REPOSITORY_HEADERS) | wrote
 
-    def _read(self, key: str) -> tuple[bytes | None, str | None]:
+    def _referrers(
+        self,
+        name: str,
+        subject: Digest,
+        found: _Found,
+        attached: Iterable[ImageManifest],
+        truth: Truth,
+        touched: Touched,
+    ) -> bytes:
+        """Merge the descriptors of a subject's referrers (OCI Distribution Specification 1.1, "Listing Referrers")."""
+        known = self._decoded(found, documents.decode_referrers) or ()
+        entries = {str(entry["digest"]): entry for entry in known}
+        entries |= {str(manifest.digest): referrer(manifest) for manifest in attached}
+        # What another publisher has listed and somebody overwrote is among what was written lately.
+        newest = max((stat.modified for stat in truth.manifests.values()), default=0.0)
+        since = (newest if found.since is None else found.since) - SLACK
+        for digest, stat in truth.manifests.items():
+            if str(digest) not in entries and stat.modified >= since:
+                manifest = manifest_of(self._store, name, digest)
+                its = manifest.manifest.subject if manifest else None
+                if manifest is not None and its is not None and its.digest == subject:
+                    entries[str(digest)] = referrer(manifest)
+        if subject in touched.subjects:
+            sure = {str(manifest.digest) for manifest in attached}
+            gone = [text for text in entries.keys() - sure if not self._refers(name, parsed(text), subject)]
+            entries = {text: entry for text, entry in entries.items() if text not in gone}
+        hidden = {str(digest) for digest in touched.detached}
+        return documents.encode_referrers(entry for text, entry in entries.items() if text not in hidden)
+
+    def _refers(self, name: str, digest: Digest | None, subject: Digest) -> bool:
+        manifest = None if digest is None else manifest_of(self._store, name, digest)
+        its = manifest.manifest.subject if manifest else None
+        return its is not None and its.digest == subject
+
+    def _list(self, prefix: str, names: Collection[str], leaving: Collection[str] = (), *, exact: bool = False) -> bool:
+        """Level one list.
+
+        :param exact: look at all that it names, and not only at these repositories.
+        """
+        found = self._read(keys.list_key(prefix))
+        known = self._decoded(found, lambda data: documents.decode_list(data, prefix)) or {}
+        revisions = dict(known)
+        for name in sorted({*names, *(known if exact else ())}):
+            document = None if name in leaving else read(self._store, keys.repository_key(name))[0]
+            _set(revisions, name, document)
+        if found.data is None and not revisions:
+            return False
+        return self._write(found, documents.encode_list(revisions), headers.LIST_HEADERS)
+
+    def _lists(self, prefixes: Collection[str], *, exact: bool = False) -> bool:
+        """Level the list of lists; a list that a publisher wrote and died before it got here is found too."""
+        found = self._read(keys.LISTS_KEY)
+        known = self._decoded(found, documents.decode_lists) or {}
+        revisions = dict(known)
+        listed = self._listed_lists()
+        doubtful = {
+            prefix
+            for prefix, stat in listed.items()
+            if exact or prefix not in known or found.since is None or stat.modified >= found.since - SLACK
+        }
+        for prefix in sorted({*prefixes, *doubtful, *(known if exact else ())}):
+            _set(revisions, prefix, read(self._store, keys.list_key(prefix))[0])
+        if found.data is None and not revisions:
+            return False
+        return self._write(found, documents.encode_lists(revisions), headers.LISTS_HEADERS)
+
+    def _prefixes(self) -> set[str]:
+        known = self._decoded(self._read(keys.LISTS_KEY), documents.decode_lists) or {}
+        return {*known, *self._listed_lists()}
+
+    def _listed_lists(self) -> dict[str, Stat]:
+        lists = {}
         try:
-            data, stat = self._store.get(key)
+            for found in self._store.list(keys.LISTS_PREFIX, delimiter="/"):
+                if isinstance(found, Stat):
+                    prefix = found.key.removeprefix(keys.LISTS_PREFIX).removesuffix(".ndjson")
+                    if found.key == keys.list_key(prefix) and keys.is_list_prefix(prefix):
+                        lists[prefix] = found
         except NotThere:
-            return None, None
-        return data, stat.version
+            return {}
+        return lists
 
-    def _tags(self, data: bytes | None, name: str, tag: str) -> bytes:
-        tags = set() if data is None else set(documents.decode_tags(data, name))
-        is_there = self._store.head(keys.manifest_key(name, tag)) is not None
-        return documents.encode_tags(name, tags | {tag} if is_there else tags - {tag})
+    def _read(self, key: str) -> _Found:
+        return _Found(key, *read(self._store, key))
 
-    def _repository(self, data: bytes | None, name: str, tag: str, published: ImageManifest) -> bytes:
-        tags = {} if data is None else dict(documents.decode_repository(data, name).tags)
-        there, _ = self._read(keys.manifest_key(name, tag))
-        entry = None if there is None else self._entry(there, name, tags.get(tag), published)
-        if entry is None:
-            tags.pop(tag, None)
-        else:
-            tags[tag] = entry
-        return documents.encode_repository(documents.Repository(name, tags))
-
-    def _entry(
-        self, data: bytes, name: str, known: documents.ManifestEntry | None, published: ImageManifest
-    ) -> documents.ManifestEntry | None:
-        """Describe what a tag names by now, which another publisher may have moved."""
-        try:
-            media_type = parse_manifest(data).media_type
-        except MalformedManifest:
+    def _decoded(self, found: _Found, decode: Callable[[bytes], T]) -> T | None:
+        """Decode a document; ``None`` where there is none, or where it is to be made anew."""
+        if found.data is None:
             return None
-        # The bytes do not tell by which of their digests they are stored.
-        candidates = [published.digest, *([known.digest] if known else [])]
-        candidates += [Digest.of(data, algorithm) for algorithm in ("sha256", "sha512")]
-        for digest in candidates:
-            is_it = Digest.of(data, digest.algorithm) == digest
-            if is_it and self._store.head(keys.manifest_key(name, digest)) is not None:
-                return documents.ManifestEntry(digest, media_type, len(data))
-        return None
+        try:
+            return decode(found.data)
+        except BadDocument as error:
+            if self._mends:
+                return None
+            reason = f"this is not what sdr writes there ({error}); sdr index makes it anew"
+            raise StoreError(self._store.location, found.key, reason) from error
 
-    def _list(self, data: bytes | None, name: str) -> bytes:
-        repositories = {} if data is None else documents.decode_list(data, keys.list_of(name))
-        return documents.encode_list(_with_revision(repositories, name, self._read(keys.repository_key(name))[0]))
+    def _write(self, found: _Found, data: bytes, with_headers: headers.Headers) -> bool:
+        """Put a document back, if that changes it."""
+        if data == found.data:
+            # Each is told once, however often it is looked at again.
+            if found.key not in self._told:
+                self._writing.skip(found.key, len(data))
+            self._told.add(found.key)
+            return False
+        version = found.stat.version if found.stat else None
+        replaces = version if self._store.conditional_writes else ANY_VERSION
+        self._writing.put(found.key, Bytes(data), with_headers, replaces=replaces)
+        self._told.add(found.key)
+        return True
 
-    def _lists(self, data: bytes | None, prefix: str) -> bytes:
-        lists = {} if data is None else documents.decode_lists(data)
-        return documents.encode_lists(_with_revision(lists, prefix, self._read(keys.list_key(prefix))[0]))
 
-
-def _with_revision(revisions: Mapping[str, str], key: str, document: bytes | None) -> dict[str, str]:
+def _set(revisions: dict[str, str], key: str, document: bytes | None) -> None:
     if document is None:
-        return {having: revision for having, revision in revisions.items() if having != key}
-    return {**revisions, key: documents.revision(document)}
+        revisions.pop(key, None)
+    else:
+        revisions[key] = documents.revision(document)
 
 
-def _by_subject(manifests: Iterable[ImageManifest]) -> dict[Digest, list[ImageManifest]]:
-    found: dict[Digest, list[ImageManifest]] = {}
-    for manifest in manifests:
-        if manifest.manifest.subject is not None:
-            found.setdefault(manifest.manifest.subject.digest, []).append(manifest)
-    return found
-
-
-def _referrers(attached: Iterable[ImageManifest], data: bytes | None) -> bytes:
-    """Add descriptors as the OCI Distribution Specification 1.1 asks for in "Listing Referrers"."""
-    entries = {} if data is None else {str(entry["digest"]): entry for entry in documents.decode_referrers(data)}
-    entries |= {str(manifest.digest): referrer(manifest) for manifest in attached}
-    return documents.encode_referrers(entries.values())
+def manifest_of(store: Store, name: str, digest: Digest) -> ImageManifest | None:
+    """Read a manifest by its digest; ``None`` where it is not there, or not what it should be."""
+    data, _ = read(store, keys.manifest_key(name, digest))
+    if data is None or Digest.of(data, digest.algorithm) != digest:
+        return None
+    try:
+        return ImageManifest(digest, data, parse_manifest(data))
+    except MalformedManifest:
+        return None
 
 
 def referrer(attached: ImageManifest) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 import re
 from dataclasses import dataclass
 
-from sdr.registry.grammar import Digest, is_name, is_tag
+from sdr.registry.grammar import Digest, is_tag
 from sdr.registry.media_types import JSON, NDJSON, OCI_INDEX, OCTET_STREAM
-from sdr.tree.keys import LISTS_KEY
+from sdr.tree.keys import LISTS_KEY, place_of
 
 #: For what is addressed by digest.
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -71,24 +71,17 @@ def headers_of(key: str) -> Headers | None:
 
 
 def _repository_headers(key: str) -> Headers | None:
-    parts = key.split("/")
-    if parts[0] != "v2" or len(parts) < 3:
+    place = place_of(key)
+    if place is None:
         return None
-    if parts[-1] == "_repository.json" and is_name("/".join(parts[1:-1])):
-        return REPOSITORY_HEADERS
-    name, kind, last = "/".join(parts[1:-2]), parts[-2], parts[-1]
-    if not is_name(name):
-        return None
-    if (kind, last) == ("tags", "list"):
-        return TAGS_HEADERS
-    digest = _digest(last)
-    if kind == "referrers" and digest is not None:
-        return REFERRERS_HEADERS
-    if kind == "manifests" and digest is not None:
+    if place.kind in ("", "tags"):
+        return TAGS_HEADERS if place.kind else REPOSITORY_HEADERS
+    digest = _digest(place.last)
+    if place.kind == "referrers":
+        return REFERRERS_HEADERS if digest is not None else None
+    if digest is not None:
         return manifest_headers("", digest, by_tag=False)
-    if kind == "manifests" and is_tag(last):
-        return Headers("", SHORT)
-    return None
+    return Headers("", SHORT) if is_tag(place.last) else None
 
 
 def _digest(text: str) -> Digest | None:

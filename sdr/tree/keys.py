@@ -1,9 +1,10 @@
 """The keys of the tree and the order in which they are written; the key is the URL path, blobs aside."""
 
 import hashlib
+from dataclasses import dataclass
 from enum import IntEnum
 
-from sdr.registry.grammar import Digest, Reference
+from sdr.registry.grammar import Digest, Reference, is_name
 
 #: The revision of each of the lists of repositories.
 LISTS_KEY = "v2/_repositories.json"
@@ -23,6 +24,11 @@ def blob_key(digest: Digest) -> str:
 def manifest_key(name: str, reference: Reference) -> str:
     """Return where a manifest is, by tag or by digest."""
     return f"v2/{name}/manifests/{reference}"
+
+
+def manifests_prefix(name: str) -> str:
+    """Return what the keys of a repository's manifests begin with."""
+    return f"v2/{name}/manifests/"
 
 
 def tags_key(name: str) -> str:
@@ -45,9 +51,43 @@ def list_of(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:3]
 
 
+#: What the keys of the lists begin with.
+LISTS_PREFIX = "v2/_repositories/"
+
+
+def is_list_prefix(text: str) -> bool:
+    """Tell whether these are the three hex digits of a list."""
+    return len(text) == 3 and not text.strip("0123456789abcdef")
+
+
 def list_key(prefix: str) -> str:
     """Return where the list of the repositories whose name's SHA-256 begins with these digits is."""
-    return f"v2/_repositories/{prefix}.ndjson"
+    return f"{LISTS_PREFIX}{prefix}.ndjson"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the tree a repository's key stands.
+
+    :param kind: ``manifests``, ``tags``, ``referrers``, or empty for the catalog's document.
+    :param last: what follows: a tag, a digest, ``list``, or the document's own name.
+    """
+
+    name: str
+    kind: str
+    last: str
+
+
+def place_of(key: str) -> Place | None:
+    """Return what a repository's key says, or ``None`` for any other key."""
+    parts = key.split("/")
+    if parts[0] != "v2" or len(parts) < 3:
+        return None
+    # From the right: what a repository is called may look like the rest of a key.
+    catalog = parts[-1] == RESERVED_TAG
+    name, kind = "/".join(parts[1 : -1 if catalog else -2]), "" if catalog else parts[-2]
+    known = kind in ("", "manifests", "referrers") or (kind, parts[-1]) == ("tags", "list")
+    return Place(name, kind, parts[-1]) if known and is_name(name) else None
 
 
 class Stage(IntEnum):

@@ -12,13 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from sdr.publish.jobs import Jobs
+from sdr.publish.progress import Silent
+from sdr.publish.rebuilding import Rebuilding
 from sdr.stores.directory import DirectoryStore
 from sdr.stores.interface import ANY_VERSION, AnyVersion, Body, NotReachable, Stat, Store
 from sdr.tree.headers import Headers
 from tests.directories import new_directory
 from tests.images import Layout
 from tests.publish.publishing import NAME, PublishingTestCase, publish
-from tests.publish.trees import broken_references, snapshot, stale_documents
+from tests.publish.trees import broken_references, snapshot, snapshot_of, stale_documents
+from tests.stores.memory import MemoryStore
 
 #: Publishes, and kills itself (-9) instead of the write of a given number, or right after it.
 SUICIDAL = """
@@ -92,6 +96,10 @@ class UnconditionalStore(FailingStore):
         return self._store.put(key, body, headers)
 
 
+def no_time(seconds: float) -> None:
+    """Sleep not at all."""
+
+
 def two_layouts(folder: Path) -> tuple[str, str]:
     """Write two images that share little: an index with an artifact attached, and another."""
     first, second = Layout(), Layout()
@@ -124,6 +132,27 @@ class DyingTests(PublishingTestCase):
                     self.assertEqual([key for key in before if key not in after], [])
                     publish(store, second, tag=tag)
                     self.assertEqual(snapshot(root), wanted)
+
+    def test_what_brings_it_level(self) -> None:
+        """What a dead publisher left half done is made level by the next publish there, or by index."""
+        first, second = two_layouts(self.folder)
+        for conditional in (True, False):
+            for fails_at in range(1, 40):
+                for mend in ("publish", "index"):
+                    memory = MemoryStore(conditional_writes=conditional)
+                    publish(memory, first, sleep=no_time)
+                    failing = FailingStore(memory, fails_at, written=bool(fails_at % 2))
+                    failing.conditional_writes = conditional
+                    try:
+                        publish(failing, second, sleep=no_time)
+                    except NotReachable:
+                        self.assertEqual(broken_references(snapshot_of(memory)), [])
+                    if mend == "index":
+                        Rebuilding(memory, Jobs(2), Silent(), sleep=no_time).rebuild()
+                    else:
+                        publish(memory, first, tag="another", sleep=no_time)
+                    tree = snapshot_of(memory)
+                    self.assertEqual(broken_references(tree) + stale_documents(tree), [], f"{mend} after {fails_at}")
 
     def _wanted(self, first: str, second: str, tag: str) -> tuple[dict[str, bytes], int]:
         """Return the tree that should be there in the end, and how many writes the second image takes."""

@@ -214,7 +214,7 @@ class AgainTests(PublishingTestCase):
             before = snapshot(self.root)
             error = self.assertRaises(StoreError, self.publish, source)
             self.assertIn(key, str(error))
-            self.assertIn("publish again", str(error))
+            self.assertIn("sdr index", str(error))
             self.assertEqual(snapshot(self.root), before)
             path.write_bytes(good)
 

@@ -1,9 +1,11 @@
-"""Looking at a published tree as its readers do, without any of sdr's own code."""
+"""Looking at a published tree as its readers do, without any of sdr's own code but the stores."""
 
 import hashlib
 import json
 from pathlib import Path
 from typing import Any
+
+from sdr.stores.interface import Stat, Store
 
 FOREIGN = "foreign"
 
@@ -15,6 +17,43 @@ def snapshot(root: Path) -> dict[str, bytes]:
         for path in sorted(root.rglob("*"))
         if path.is_file() and path.relative_to(root).parts[0] != ".sdr"
     }
+
+
+def snapshot_of(store: Store) -> dict[str, bytes]:
+    """Return every object of a tree in any store, by key; the marks of collections are none of them."""
+    listed = [found.key for found in store.list("") if isinstance(found, Stat)]
+    return {key: store.get(key)[0] for key in listed if not key.startswith("_gc/")}
+
+
+def tagged_only(tree: dict[str, bytes]) -> dict[str, bytes]:
+    """Return a tree without what nothing leads to that has a name: manifests by digest without a tag, for the most."""
+    kept = {key: data for key, data in tree.items() if "/manifests/" not in key or ":" not in key}
+    waiting = [key for key in kept if "/manifests/" in key]
+    while waiting:
+        key = waiting.pop()
+        name = key.removeprefix("v2/").rpartition("/manifests/")[0]
+        document = json.loads(tree[key])
+        below = [f"v2/{name}/manifests/{child['digest']}" for child in document.get("manifests", [])]
+        below += [_by_digest(name, tree[key], algorithm) for algorithm in ("sha256", "sha512")]
+        for each in below:
+            if each in tree and each not in kept:
+                kept[each] = tree[each]
+                waiting.append(each)
+    # Which leaves what is attached to any of them, and what is listed is to be there.
+    return kept | {key: data for key, data in tree.items() if _is_attached(key, data, kept)}
+
+
+def _is_attached(key: str, data: bytes, kept: dict[str, bytes]) -> bool:
+    if "/manifests/" not in key:
+        return False
+    name = key.removeprefix("v2/").rpartition("/manifests/")[0]
+    subject = json.loads(data).get("subject") or {}
+    return f"v2/{name}/manifests/{subject.get('digest')}" in kept or any(
+        key.endswith(str(entry["digest"]))
+        for each, document in kept.items()
+        if f"v2/{name}/referrers/" in each
+        for entry in json.loads(document)["manifests"]
+    )
 
 
 def broken_references(tree: dict[str, bytes]) -> list[str]:

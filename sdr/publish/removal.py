@@ -1,0 +1,177 @@
+"""``sdr untag`` and ``sdr rm``: taking names and manifests away, in the reverse order of writing.
+
+While manifests are removed a mark says so, in the way of a collection, so that a publisher that needs one of them waits
+and writes it again. Blobs are left to ``sdr gc``.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterable
+
+from sdr.publish.changes import Changes
+from sdr.publish.image import ImageManifest
+from sdr.publish.index import Index, Touched, manifest_of
+from sdr.publish.jobs import Jobs
+from sdr.publish.marks import Marks, Sweep
+from sdr.publish.progress import Report
+from sdr.publish.references import children_of
+from sdr.publish.refused import Refused
+from sdr.publish.truth import parsed, tags_of
+from sdr.publish.writing import Writing
+from sdr.registry.grammar import Digest
+from sdr.stores.interface import NotThere, Stat, Store
+from sdr.tree.keys import manifest_key, manifests_prefix, place_of, repository_key, tags_key
+from sdr.tree.marks import Mark, State, candidate, mark_key
+
+
+class Removal:
+    """Removes from one store.
+
+    :param now: the time in seconds since the epoch.
+    :param sleep: waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        jobs: Jobs,
+        report: Report,
+        *,
+        now: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._store, self._jobs, self._now = store, jobs, now
+        self._writing = Writing(store, jobs, report)
+        self._index = Index(store, self._writing, sleep=sleep)
+        self._marks = Marks(store)
+        self._removed: list[str] = []
+
+    def untag(self, name: str, tag: str) -> Changes:
+        """Remove a tag; what it names stays, by its digest.
+
+        :raise Refused: if there is no such tag.
+        """
+        if self._store.head(manifest_key(name, tag)) is None:
+            # It may be listed all the same, where a command like this one was interrupted.
+            if self._store.head(repository_key(name)) is not None:
+                self._index.level(name, Touched({tag: None}))
+            if not self._writing.account.written:
+                raise Refused(f"{self._store.location}: there is no {name}:{tag}")
+            return self._changes()
+        self._untag(name, [tag])
+        return self._changes()
+
+    def remove(self, name: str, digest: Digest | None, *, force: bool = False) -> Changes:
+        """Remove a manifest, or a repository with all that is its own.
+
+        :param digest: ``None`` for the repository.
+        :param force: remove also what a tag names, with the tag, and what an index lists.
+        :raise Refused: if there is nothing of the kind, or something refers to the manifest.
+        """
+        there = self._existing(name)
+        if digest is None:
+            self._remove_repository(name, there)
+        else:
+            self._remove_manifest(name, digest, force=force)
+        return self._changes()
+
+    def _remove_manifest(self, name: str, digest: Digest, *, force: bool) -> None:
+        key = manifest_key(name, digest)
+        found = self._store.head(key)
+        if found is None:
+            raise Refused(f"{self._store.location}: there is no {name}@{digest}")
+        manifests = self._manifests(name)
+        parents = [each.digest for each in manifests if digest in children_of(each.manifest)]
+        with self._sweep([found]):
+            # After the mark is there: a tag that comes later is a publisher's that will see it.
+            tags = [tag for tag, entry in tags_of(self._store, name, {}, None).tags.items() if entry.digest == digest]
+            if (tags or parents) and not force:
+                uses = ", ".join([*tags, *(str(parent) for parent in parents)])
+                raise Refused(f"{name}@{digest} is in use by {uses}; remove that first, or say --force")
+            self._untag(name, tags)
+            its = next((each for each in manifests if each.digest == digest), None)
+            subject = its.manifest.subject if its else None
+            if subject is not None:
+                subjects = frozenset([subject.digest])
+                self._index.level(name, Touched(detached=frozenset([digest]), subjects=subjects))
+            self._delete([key])
+
+    def _remove_repository(self, name: str, there: list[Stat]) -> None:
+        stats = [stat for stat in there if _is_by_digest(stat.key)]
+        with self._sweep(stats):
+            self._index.level(name, Touched(leaving=True))
+            self._delete([repository_key(name), tags_key(name)])
+            others = [stat.key for stat in there if stat.key not in (repository_key(name), tags_key(name))]
+            of_kind = {
+                kind: [key for key in others if (place := place_of(key)) is not None and place.kind == kind]
+                for kind in ("referrers", "manifests")
+            }
+            self._delete(of_kind["referrers"])
+            self._delete([key for key in of_kind["manifests"] if not _is_by_digest(key)])
+            self._delete(_parents_first(name, self._manifests(name)))
+            # What is no manifest by its bytes has no place in that order.
+            self._delete([key for key in of_kind["manifests"] if key not in self._removed])
+
+    def _sweep(self, stats: Iterable[Stat]) -> Sweep:
+        candidates = {stat.key: candidate(stat) for stat in stats}
+        mark = Mark(State.SWEEPING, self._now(), False, candidates)
+        return Sweep(self._marks, mark_key(f"rm-{secrets.token_hex(8)}"), mark, self._now)
+
+    def _untag(self, name: str, tags: Iterable[str]) -> None:
+        """Remove tags: from the documents, then their objects; and look again for those who were busy meanwhile."""
+        touched = dict.fromkeys(tags)
+        if touched:
+            self._index.level(name, Touched(touched, hidden=frozenset(touched)))
+            self._delete([manifest_key(name, tag) for tag in touched])
+            self._index.level(name, Touched(touched))
+
+    def _existing(self, name: str) -> list[Stat]:
+        """Return all objects of a repository, and of no other whose name begins with its name."""
+        prefixes = [manifests_prefix(name), f"v2/{name}/referrers/", tags_key(name), repository_key(name)]
+        try:
+            listed = [each for prefix in prefixes for each in self._store.list(prefix) if isinstance(each, Stat)]
+        except NotThere:
+            raise Refused(f"{self._store.location}: there is no {name}") from None
+        places = ((each, place_of(each.key)) for each in listed)
+        found = [each for each, place in places if place is not None and place.name == name]
+        if not found:
+            raise Refused(f"{self._store.location}: there is no {name}")
+        return found
+
+    def _manifests(self, name: str) -> list[ImageManifest]:
+        """Read every manifest of a repository that is one."""
+        prefix = manifests_prefix(name)
+        listed = (each.key.removeprefix(prefix) for each in self._store.list(prefix) if isinstance(each, Stat))
+        digests = [digest for digest in map(parsed, listed) if digest is not None]
+        read = self._jobs.run(lambda digest: manifest_of(self._store, name, digest), digests)
+        return [manifest for manifest in read if manifest is not None]
+
+    def _delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self._jobs.go_on()
+            self._store.delete(key)
+            self._removed.append(key)
+
+    def _changes(self) -> Changes:
+        written = tuple(dict.fromkeys(key for key in self._writing.account.written if key not in self._removed))
+        return Changes(written, tuple(self._removed))
+
+
+def _is_by_digest(key: str) -> bool:
+    return ":" in key.rpartition("/")[2]
+
+
+def _parents_first(name: str, manifests: Iterable[ImageManifest]) -> list[str]:
+    """Return the keys of manifests, each before those that it lists."""
+    by_digest = {each.digest: each for each in manifests}
+    children_first: dict[Digest, None] = {}
+
+    def walk(digest: Digest) -> None:
+        if digest in by_digest and digest not in children_first:
+            for child in children_of(by_digest[digest].manifest):
+                walk(child)
+            children_first[digest] = None
+
+    for digest in by_digest:
+        walk(digest)
+    return [manifest_key(name, digest) for digest in reversed(children_first)]

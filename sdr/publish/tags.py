@@ -1,0 +1,115 @@
+"""Letting a tag name a manifest: the one write that moves anything."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+
+from sdr.publish.expecting import Expected
+from sdr.publish.image import Blob, ImageManifest
+from sdr.publish.index import Index, Touched
+from sdr.publish.jobs import Jobs
+from sdr.publish.marks import Guard
+from sdr.publish.progress import Report
+from sdr.publish.refused import Refused
+from sdr.publish.truth import read
+from sdr.publish.writing import Writing
+from sdr.stores.interface import ANY_VERSION, AnyVersion, Bytes, Changed, Store
+from sdr.tree.headers import blob_headers, manifest_headers
+from sdr.tree.keys import RESERVED_TAG, blob_key, manifest_key
+
+
+class Tags:
+    """The tags of one repository.
+
+    :param expected: what each must be before it is moved; one that names the same bytes already is left as it is.
+    :param sleep: waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        jobs: Jobs,
+        report: Report,
+        writing: Writing,
+        name: str,
+        expected: Expected | None,
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._store, self._report, self._writing = store, report, writing
+        self._name, self._expected = name, expected
+        self._guard, self._index = Guard(store, jobs, report, sleep=sleep), Index(store, writing, sleep=sleep)
+
+    def check(self, root: ImageManifest, tags: Sequence[str], touched: Touched) -> None:
+        """Look whether the tags are as expected, and the derived documents well-formed; nothing is written.
+
+        :raise Refused: if a tag is not as expected, or cannot be one.
+        """
+        for tag in tags:
+            if tag == RESERVED_TAG:
+                raise Refused(f"{tag!r} is the name of a file that sdr itself writes; use another tag")
+            if self._expected is not None:
+                data, _ = read(self._store, manifest_key(self._name, tag))
+                if data != root.data:
+                    self._expected.require(f"{self._name}:{tag}", data)
+        self._index.check(self._name, touched)
+        if self._expected is not None and not self._store.conditional_writes:
+            self._report.say(
+                "this store has no conditional writes: --if-tag does not see a publisher at the same moment"
+            )
+
+    def move(
+        self, root: ImageManifest, tags: Sequence[str], needed: Mapping[str, Callable[[], None]], touched: Touched
+    ) -> None:
+        """Let tags name a manifest that is there by its digest, and bring the derived documents level.
+
+        :param needed: by key, what writes each object that the manifest needs, should a collection have taken it.
+        :raise Refused: if a tag is not as expected.
+        """
+        self._guard.keep(needed)
+        try:
+            for tag in tags:
+                self._put(root, tag)
+        except Refused:
+            # Those before it have moved.
+            self._index.level(self._name, touched)
+            raise
+        # Somebody may have begun to remove what nothing named until now.
+        self._guard.keep(needed)
+        self._index.level(self._name, touched)
+
+    def _put(self, root: ImageManifest, tag: str) -> None:
+        key = manifest_key(self._name, tag)
+        data, stat = read(self._store, key)
+        if data == root.data:
+            self._writing.skip(key, len(root.data))
+            return
+        replaces: str | AnyVersion | None = ANY_VERSION
+        if self._expected is not None:
+            self._expected.require(f"{self._name}:{tag}", data)
+            if self._store.conditional_writes:
+                replaces = stat.version if stat else None
+        headers = manifest_headers(root.manifest.media_type, root.digest, by_tag=True)
+        try:
+            self._writing.put(key, Bytes(root.data), headers, replaces=replaces)
+        except Changed as error:
+            raise Refused(
+                f"{self._name}:{tag} was moved by another publisher just now; --if-tag leaves it be"
+            ) from error
+
+
+def put_blob(writing: Writing, blob: Blob) -> None:
+    """Write a blob."""
+    writing.put(blob_key(blob.digest), blob, blob_headers(blob.digest))
+
+
+def put_manifest(writing: Writing, name: str, manifest: ImageManifest) -> None:
+    """Write a manifest by its digest."""
+    headers = manifest_headers(manifest.manifest.media_type, manifest.digest, by_tag=False)
+    writing.put(manifest_key(name, manifest.digest), Bytes(manifest.data), headers)
+
+
+def writes(
+    writing: Writing, name: str, manifests: Iterable[ImageManifest], blobs: Iterable[Blob]
+) -> dict[str, Callable[[], None]]:
+    """Return, by key, what writes each object of an image."""
+    found: dict[str, Callable[[], None]] = {blob_key(blob.digest): partial(put_blob, writing, blob) for blob in blobs}
+    return found | {manifest_key(name, each.digest): partial(put_manifest, writing, name, each) for each in manifests}
