@@ -1,20 +1,26 @@
-"""The `sdr` command, also as `python -m sdr`; it says what is missing where only the endpoint is installed."""
+"""The `sdr` command, also as `python -m sdr`; it says what is missing where not everything is installed."""
 
 import sys
 
-#: What the extra brings and the endpoint does without.
-_EXTRA = ("click", "rich")
+#: The modules that each extra brings and the endpoint does without.
+EXTRAS = {
+    "publish": ("click", "rich", "obstore", "boto3", "urllib3", "tenacity"),
+    "swift": ("swiftclient", "keystoneauth1", "openstack", "requests"),
+}
 
 
 def main() -> None:
     """Run the command, and exit."""
     try:
         from sdr.cli import main as run
+
+        run()
     except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
-            raise
-        sys.exit("sdr: error: only the endpoint is installed here; the publishing side is the extra sdr[publish]")
-    run()
+        module = (error.name or "").partition(".")[0]
+        for extra, modules in EXTRAS.items():
+            if module in modules:
+                sys.exit(f"sdr: error: {module} is not installed here; pip install 'sdr[{extra}]' brings it")
+        raise
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
 """Tests of the house's plan: who imports whom, and what is free of I/O."""
 
 import ast
+import re
+import tomllib
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
+
+from sdr.__main__ import EXTRAS
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,6 +22,12 @@ MAY_IMPORT = {
     "publish": {"registry", "tree", "stores"},
     "cli": {"registry", "tree", "stores", "publish"},
 }
+#: What only the endpoint needs, and what only the publishing side needs: modules of other projects.
+ENDPOINT_ONLY = {"twisted", "treq", "zope", "OpenSSL", "service_identity"}
+PUBLISHING_ONLY = {module for modules in EXTRAS.values() for module in modules}
+#: The distributions that have another name than their module.
+DISTRIBUTIONS = {"swiftclient": "python-swiftclient", "openstack": "openstacksdk"}
+
 #: Parts and modules that know neither Twisted nor anything else outside the standard library.
 PURE = (
     "registry/",
@@ -74,7 +84,7 @@ class HouseTests(SynchronousTestCase):
                 reached, waiting = {path}, [path]
                 while waiting:
                     for name in graph[waiting.pop()]:
-                        self.assertNotIn(name.split(".")[0], ("twisted", "treq", "zope", "click", "rich"), path)
+                        self.assertNotIn(name.split(".")[0], ENDPOINT_ONLY | PUBLISHING_ONLY, path)
                         target = name.removeprefix("sdr.").replace(".", "/") + ".py"
                         if target in graph and target not in reached:
                             reached.add(target)
@@ -84,10 +94,17 @@ class HouseTests(SynchronousTestCase):
         """The publishing side runs without the endpoint's libraries, and the endpoint without the publisher's."""
         for path, imported in modules().items():
             roots = {name.split(".")[0] for name in imported}
-            if path.startswith(("stores/", "publish/", "cli.py")):
-                self.assertEqual(roots & {"twisted", "treq", "zope", "OpenSSL"}, set(), path)
+            if path.startswith(("stores/", "publish/", "cli/")):
+                self.assertEqual(roots & ENDPOINT_ONLY, set(), path)
             else:
-                self.assertEqual(roots & {"click", "rich"}, set(), path)
+                self.assertEqual(roots & PUBLISHING_ONLY, set(), path)
+
+    def test_extras(self) -> None:
+        """The command knows which extra brings which module, as the metadata has it."""
+        listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        for extra, modules in EXTRAS.items():
+            requirements = {re.split(r"[^a-z0-9-]", requirement)[0] for requirement in listed[extra]} - {"sdr"}
+            self.assertEqual({DISTRIBUTIONS.get(module, module) for module in modules}, requirements)
 
     def test_one_composition_root(self) -> None:
         """Only the composition root names the reactor, and not when it is imported."""

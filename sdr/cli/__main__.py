@@ -1,0 +1,5 @@
+"""The `sdr` command as `python -m sdr.cli`."""
+
+from sdr.cli import main
+
+main()

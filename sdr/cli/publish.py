@@ -1,0 +1,75 @@
+"""``sdr publish``."""
+
+import click
+
+from sdr.cli.arguments import parse_tag, parse_target
+from sdr.cli.options import Run, parsed, with_store
+from sdr.cli.output import account_result, print_json, print_lines
+from sdr.publish.expecting import Expected
+from sdr.publish.platforms import Platform
+from sdr.publish.publisher import Publication, Publisher
+from sdr.publish.sources import Source, open_image
+
+
+@click.command(short_help="Publish an image.")
+@click.option(
+    "--also-tag",
+    "also",
+    multiple=True,
+    metavar="TAG",
+    type=parsed("TAG", parse_tag),
+    help="Tag it so, too; may be given again.",
+)
+@click.option(
+    "--if-tag",
+    metavar="absent|DIGEST",
+    type=parsed("IF_TAG", Expected.parse),
+    help="Refuse unless no such tag is there yet, or it is DIGEST by now.",
+)
+@click.option(
+    "--platform",
+    type=parsed("OS/ARCH", Platform.parse),
+    metavar="OS/ARCH[/VARIANT]",
+    help="Publish this one of a multi-platform image.",
+)
+@click.argument("source", type=parsed("SOURCE", Source.parse))
+@click.argument("target", metavar="NAME[:TAG]", type=parsed("NAME", parse_target))
+@with_store
+def publish(
+    run: Run,
+    also: tuple[str, ...],
+    if_tag: Expected | None,
+    platform: Platform | None,
+    source: Source,
+    target: tuple[str, str],
+) -> None:
+    """Publish an image.
+
+    SOURCE is docker-archive:FILE[:REF] (what docker save writes), oci:DIR[:REF] or oci-archive:FILE[:REF]. REF says
+    which image, where there are several: a name, @N for the N-th (from 0), or @DIGEST.
+
+    The last line on standard output is NAME:TAG@DIGEST. Progress goes to standard error.
+    """
+    name, tag = target
+    tags = tuple(dict.fromkeys((tag, *also)))
+    with run.writing():
+        with open_image(source, platform, run.jobs, run.report) as image:
+            publication = Publisher(run.store, run.jobs, run.report).publish(image, name, tags, if_tag)
+        if not publication.account.written:
+            run.report.say("already published, nothing written")
+    if run.as_json:
+        print_json(_result(publication))
+    else:
+        print_lines([str(publication)])
+
+
+def _result(publication: Publication) -> dict[str, object]:
+    return {
+        "name": publication.name,
+        "tag": publication.tag,
+        "tags": list(publication.tags),
+        "digest": str(publication.digest),
+        "media_type": publication.media_type,
+        "size": publication.size,
+        **account_result(publication.account),
+    }
