@@ -64,7 +64,7 @@ class Mark:
 
     :param since: when its state began, in seconds since the epoch; of a sweep, its last sign of life.
     :param untagged: whether manifests that no tag leads to are among its candidates.
-    :param candidates: by key; once swept, only those that were deleted.
+    :param candidates: by key.
     """
 
     state: State
@@ -72,9 +72,9 @@ class Mark:
     untagged: bool
     candidates: Mapping[str, Candidate]
 
-    def now(self, state: State, since: float, candidates: Mapping[str, Candidate] | None = None) -> Self:
+    def now(self, state: State, since: float) -> Self:
         """Return the mark in its next state."""
-        return replace(self, state=state, since=since, candidates=self.candidates if candidates is None else candidates)
+        return replace(self, state=state, since=since)
 
 
 def mark_key(run: str) -> str:

@@ -1,0 +1,85 @@
+"""Many publishers at once, on every kind of store: processes that know nothing of each other."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from sdr.stores.interface import Store
+from sdr.stores.opening import open_store
+from tests import images
+from tests.directories import new_directory
+from tests.publish.trees import broken_references, snapshot_of, stale_documents
+from tests.real.programs import environment
+from tests.real.s3 import moto
+from tests.real.swift import swift
+
+PROCESSES, EACH = 8, 25
+SHARED = "acme/shared"
+
+#: Publishes images under tags of one repository, into repositories of their own, and what is attached to one image.
+SCRIPT = """
+import sys
+from sdr.stores.opening import open_store
+from tests.publish.publishing import publish
+store, layout, number, each = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+for turn in range(each):
+    mine = f"{number}-{turn}"
+    if turn % 5 == 0:
+        publish(open_store(store), f"oci:{layout}:artifact-{mine}", name="acme/shared", tag=f"artifact-{mine}")
+    elif turn % 5 in (1, 2):
+        publish(open_store(store), f"oci:{layout}:image", name=f"own/of-{mine}", tag="1")
+    else:
+        publish(open_store(store), f"oci:{layout}:image", name="acme/shared", tag=mine)
+"""
+
+
+class PublishersTests(SynchronousTestCase):
+    """8 processes and 200 publishes."""
+
+    def publish_all(self, text: str, store: Store, variables: Mapping[str, str]) -> None:
+        """Publish, and require that nothing is lost in the derived documents."""
+        folder = new_directory(self, make=True)
+        layout = images.Layout()
+        image = layout.tag(layout.image({"a": b"a"}), "image")
+        for number in range(PROCESSES):
+            for turn in range(0, EACH, 5):
+                artifact = layout.artifact(f"{number}-{turn}".encode(), subject=image)
+                layout.tag(artifact, f"artifact-{number}-{turn}")
+        path = layout.write(folder / "layout")
+        command = [sys.executable, "-c", SCRIPT, text, str(path)]
+        processes = [
+            subprocess.Popen([*command, str(number), str(EACH)], env=environment(**variables))
+            for number in range(PROCESSES)
+        ]
+        self.assertEqual([process.wait() for process in processes], [0] * PROCESSES)
+        tree = snapshot_of(store)
+        self.assertEqual(broken_references(tree) + stale_documents(tree), [])
+        tags = json.loads(tree[f"v2/{SHARED}/tags/list"])["tags"]
+        self.assertEqual(len(tags), PROCESSES * EACH * 3 // 5)
+        self.assertEqual(sum(tree[key].count(b"\n") for key in tree if key.endswith(".ndjson")), PROCESSES * 10 + 1)
+        referrers = json.loads(tree[f"v2/{SHARED}/referrers/{image['digest']}"])["manifests"]
+        self.assertEqual(len(referrers), PROCESSES * EACH // 5)
+
+    def test_directory(self) -> None:
+        """In a directory, with its locks."""
+        text = str(new_directory(self) / "store")
+        self.publish_all(text, open_store(text), {})
+
+    def test_conditional_writes(self) -> None:
+        """In S3, with its conditional writes."""
+        server = moto()
+        text = f"s3://{server.make_bucket('publishers')}"
+        store = open_store(text, server.environment)
+        self.assertTrue(store.conditional_writes)
+        self.publish_all(text, store, server.environment)
+
+    def test_none(self) -> None:
+        """In Swift, which has none."""
+        server = swift()
+        server.make_container("publishers")
+        store = open_store("swift://publishers", server.environment)
+        self.assertFalse(store.conditional_writes)
+        self.publish_all("swift://publishers", store, server.environment)
