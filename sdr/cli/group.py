@@ -2,34 +2,59 @@
 
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
 
 import click
 
-from sdr.cli import check, listing, publish, tags, upkeep
 from sdr.cli.output import FAILED, INTERRUPTED, USAGE, fail
 from sdr.publish.image import BadSource
 from sdr.publish.refused import Refused
 from sdr.stores.interface import StoreError
 
+#: Each command and the module that has it, in the order in which people come to need them.
+COMMANDS = {
+    "publish": "publish",
+    "tag": "tags",
+    "untag": "tags",
+    "rm": "tags",
+    "ls": "listing",
+    "check": "check",
+    "index": "upkeep",
+    "gc": "upkeep",
+}
 
-class _InOrder(click.Group):
-    """Lists its commands in the order in which people come to need them."""
+
+class _Commands(click.Group):
+    """Loads a command when it is used: publishing many small images is starting many times."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names as they were added."""
-        return list(self.commands)
+        """Return the names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command by its name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"sdr.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        assert isinstance(command, click.Command)
+        command.options_metavar = "--store STORE [OPTIONS]"
+        return command
 
 
-def _version() -> str:
-    try:
-        return version("sdr")
-    except PackageNotFoundError:
-        return "(not installed)"
+def _print_version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        # It takes a while to find, and only this needs it.
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            click.echo(f"sdr {version('sdr')}")
+        except PackageNotFoundError:
+            click.echo("sdr (not installed)")
+        ctx.exit()
 
 
 @click.group(
-    cls=_InOrder,
+    cls=_Commands,
     no_args_is_help=False,
     subcommand_metavar="COMMAND --store STORE [OPTIONS] ...",
     options_metavar="",
@@ -37,23 +62,16 @@ def _version() -> str:
     epilog="Each command needs --store, or SDR_STORE in the environment. It exits with 0 if all is done, 1 if it was "
     "refused or failed, 2 if the command line makes no sense, and 130 if it was interrupted.",
 )
-@click.version_option(_version(), message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 def sdr() -> None:
     """Publish container images as static files, for a CDN to serve and `twistd sdr` to redirect to."""
-
-
-for _command in (
-    publish.publish,
-    tags.tag,
-    tags.untag,
-    tags.rm,
-    listing.ls,
-    check.check,
-    upkeep.index,
-    upkeep.gc,
-):
-    _command.options_metavar = "--store STORE [OPTIONS]"
-    sdr.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

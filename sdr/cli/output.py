@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from sdr.publish.progress import Bars, Lines, Report, Silent
+from sdr.publish.progress import Lines, Report, Silent
 from sdr.publish.writing import Account
 
 #: Exit codes: what was asked for was refused or failed; the command line makes no sense; Ctrl-C, as shells count it.
@@ -24,7 +24,12 @@ def choose_report(quiet: bool) -> Report:
     # Python has no stream where the shell has closed the descriptor.
     if quiet or sys.stderr is None:
         return Silent()
-    return Bars(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr)
+    if not sys.stderr.isatty():
+        return Lines(sys.stderr)
+    # Where nobody sees them, drawing them need not be loaded.
+    from sdr.publish.bars import Bars
+
+    return Bars(sys.stderr)
 
 
 def print_lines(lines: Iterable[str]) -> None:

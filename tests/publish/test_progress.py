@@ -5,7 +5,7 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from sdr.publish.progress import Bars, Lines, readable
+from sdr.publish.progress import Lines, readable
 
 
 class ProgressTests(SynchronousTestCase):
@@ -29,13 +29,6 @@ class ProgressTests(SynchronousTestCase):
         with open(writing, "wb", buffering=0) as raw, Lines(io.TextIOWrapper(raw, write_through=True)) as report:
             report.begin("a", 1).ended("written")
             report.say("done")
-
-    def test_bars(self) -> None:
-        """Names are shown as they are, not taken for rich's markup."""
-        out = io.StringIO()
-        with Bars(out) as report:
-            report.begin("[red]x[/nonsense]", 10).ended("written")
-        self.assertIn("[red]x[/nonsense]", out.getvalue())
 
     def test_sizes(self) -> None:
         """Sizes are written as people do."""
