@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from sdr.publish.collection import Collected, Collection
@@ -11,7 +11,7 @@ from sdr.publish.marks import DEAD, Marks
 from sdr.publish.progress import Silent
 from sdr.publish.refused import Refused
 from sdr.publish.tagging import Tagging
-from sdr.stores.interface import Bytes, Store, StoreError
+from sdr.stores.interface import Bytes, Stat, Store, StoreError
 from sdr.tree.headers import GC_HEADERS
 from sdr.tree.marks import Mark, State
 from tests.publish.interleaving import Interleaving
@@ -23,6 +23,18 @@ from tests.stores.memory import MemoryStore
 def collect(store: Store, older_than: float = 0, *, untagged: bool = False, dry_run: bool = False) -> Collected:
     """Collect as the command does."""
     return Collection(store, Jobs(1), Silent()).collect(older_than, untagged=untagged, dry_run=dry_run)
+
+
+class Lagging(MemoryStore):
+    """A store whose listing stands still, once there is one."""
+
+    listed: list[Stat] | None = None
+
+    def list(self, prefix: str, *, delimiter: str = "") -> Iterator[Stat | str]:
+        """List, perhaps what was."""
+        if self.listed is None or prefix.startswith("_gc/"):
+            return super().list(prefix, delimiter=delimiter)
+        return iter([stat for stat in self.listed if stat.key.startswith(prefix)])
 
 
 class CollectTests(MemoryTestCase):
@@ -128,6 +140,19 @@ class CollectTests(MemoryTestCase):
         swept = collect(self.store)
         self.assertNotIn(blob, swept.deleted)
         self.assertEqual(swept.marked, (blob,))
+
+    def test_listing_that_lags(self) -> None:
+        """What was written again stays also where the listing has not noticed."""
+        self.publish("image", "1")
+        self.removal().remove(NAME, None)
+        lagging = Lagging()
+        lagging.objects = self.store.objects
+        blob = min(collect(lagging).marked)
+        lagging.listed = [each for each in self.store.list("") if isinstance(each, Stat)]
+        data, headers, _ = self.store.objects[blob]
+        self.store.put(blob, Bytes(data), headers)
+        self.assertNotIn(blob, collect(lagging).deleted)
+        self.assertIn(blob, self.store.objects)
 
     def test_killed_in_the_middle(self) -> None:
         """A sweep that was killed is ended by the next call, and publishers wait for that."""

@@ -23,8 +23,12 @@ class ExpectedTests(SynchronousTestCase):
         Expected(None).require("a:1", None)
         for digest in digests:
             Expected(digest).require("a:1", b"1")
-        cases = [(None, b"1", str(digests[0])), (digests[0], None, "not there"), (digests[1], b"2", str(digests[1]))]
-        for digest, data, words in cases:
-            error = self.assertRaises(Refused, Expected(digest).require, "a:1", data)
+        cases: list[tuple[Digest | None, bytes | None, str]] = [
+            (None, b"1", str(digests[0])),
+            (digests[0], None, "not there"),
+            (digests[1], b"2", str(digests[1])),
+        ]
+        for expected, data, words in cases:
+            error = self.assertRaises(Refused, Expected(expected).require, "a:1", data)
             self.assertIn("a:1", str(error))
             self.assertIn(words, str(error))
