@@ -30,7 +30,7 @@ TRIES = 100
 PAUSE = 500
 
 #: Where nothing can be conditional: between writing and looking again, in milliseconds.
-SETTLE = (400, 1200)
+SETTLE = (50, 250)
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,8 +109,8 @@ class FreshnessTests(SynchronousTestCase):
         sample = _samples("second").single
         self.assertEqual(fetch(f"{endpoint.url}/v2/acme/early/manifests/1.0").status, 404)
         self.assertEqual(fetch(f"{cdn.url}/v2/acme/early/manifests/1.0").status, 404)
-        for layer in json.loads(sample.manifest)["layers"]:
-            self.assertEqual(fetch(f"{cdn.url}/blobs/{layer['digest'].replace(':', '/')}").status, 404)
+        layer = json.loads(sample.manifest)["layers"][0]["digest"]
+        self.assertEqual(fetch(f"{cdn.url}/blobs/{layer.replace(':', '/')}").status, 404)
         publish(store, _samples("second").source(sample), "acme/early:1.0")
         until(lambda: endpoint.knows("acme/early", "1.0"), "the early question is forgotten", seconds=15)
         self.assertEqual(Skopeo().pull(f"{endpoint.host}/acme/early:1.0", HOST), sample.trees[HOST])
