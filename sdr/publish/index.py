@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sdr.publish.image import ImageManifest
-from sdr.publish.truth import SLACK, Truth, parsed, read, tags_of
+from sdr.publish.referrers import merged, present
+from sdr.publish.truth import SLACK, Truth, read, tags_of
 from sdr.publish.writing import Writing
 from sdr.registry.grammar import Digest
-from sdr.registry.manifests import MalformedManifest, parse_manifest
 from sdr.stores.interface import ANY_VERSION, Bytes, Changed, NotThere, Stat, Store, StoreError
 from sdr.tree import documents, headers, keys
 from sdr.tree.documents import BadDocument
@@ -165,8 +165,8 @@ class Index:
         entries = {tag: entry for tag, entry in truth.tags.items() if tag not in touched.hidden}
         wrote = self._write(tags, documents.encode_tags(name, entries), headers.TAGS_HEADERS)
         for found, (subject, attached) in zip(before, touched.by_subject.items(), strict=True):
-            merged = self._referrers(name, subject, found, attached, truth, touched)
-            wrote |= self._write(found, merged, headers.REFERRERS_HEADERS)
+            referrers = self._referrers(name, subject, found, attached, truth, touched)
+            wrote |= self._write(found, documents.encode_referrers(referrers), headers.REFERRERS_HEADERS)
         document = documents.encode_repository(documents.Repository(name, entries))
         return self._write(repository, document, headers.REPOSITORY_HEADERS) | wrote
 
@@ -178,31 +178,13 @@ class Index:
         attached: Iterable[ImageManifest],
         truth: Truth,
         touched: Touched,
-    ) -> bytes:
-        """Merge the descriptors of a subject's referrers (OCI Distribution Specification 1.1, "Listing Referrers")."""
-        known = self._decoded(found, documents.decode_referrers) or ()
-        entries = {str(entry["digest"]): entry for entry in known}
-        entries |= {str(manifest.digest): referrer(manifest) for manifest in attached}
-        # What another publisher has listed and somebody overwrote is among what was written lately.
-        newest = max((stat.modified for stat in truth.manifests.values()), default=0.0)
-        since = (newest if found.since is None else found.since) - SLACK
-        for digest, stat in truth.manifests.items():
-            if str(digest) not in entries and stat.modified >= since:
-                manifest = manifest_of(self._store, name, digest)
-                its = manifest.manifest.subject if manifest else None
-                if manifest is not None and its is not None and its.digest == subject:
-                    entries[str(digest)] = referrer(manifest)
+    ) -> Iterable[Mapping[str, Any]]:
+        listed = self._decoded(found, documents.decode_referrers) or ()
+        entries = merged(self._store, name, subject, listed, found.since, attached, truth)
         if subject in touched.subjects:
-            sure = {str(manifest.digest) for manifest in attached}
-            gone = [text for text in entries.keys() - sure if not self._refers(name, parsed(text), subject)]
-            entries = {text: entry for text, entry in entries.items() if text not in gone}
+            entries = present(self._store, name, subject, entries, attached)
         hidden = {str(digest) for digest in touched.detached}
-        return documents.encode_referrers(entry for text, entry in entries.items() if text not in hidden)
-
-    def _refers(self, name: str, digest: Digest | None, subject: Digest) -> bool:
-        manifest = None if digest is None else manifest_of(self._store, name, digest)
-        its = manifest.manifest.subject if manifest else None
-        return its is not None and its.digest == subject
+        return [entry for text, entry in entries.items() if text not in hidden]
 
     def _list(self, prefix: str, names: Collection[str], leaving: Collection[str] = (), *, exact: bool = False) -> bool:
         """Level one list.
@@ -287,29 +269,3 @@ def _set(revisions: dict[str, str], key: str, document: bytes | None) -> None:
         revisions.pop(key, None)
     else:
         revisions[key] = documents.revision(document)
-
-
-def manifest_of(store: Store, name: str, digest: Digest) -> ImageManifest | None:
-    """Read a manifest by its digest; ``None`` where it is not there, or not what it should be."""
-    data, _ = read(store, keys.manifest_key(name, digest))
-    if data is None or Digest.of(data, digest.algorithm) != digest:
-        return None
-    try:
-        return ImageManifest(digest, data, parse_manifest(data))
-    except MalformedManifest:
-        return None
-
-
-def referrer(attached: ImageManifest) -> dict[str, Any]:
-    """Return the descriptor under which a manifest is listed among the referrers of its subject."""
-    manifest = attached.manifest
-    entry: dict[str, Any] = {
-        "mediaType": manifest.media_type,
-        "digest": str(attached.digest),
-        "size": len(attached.data),
-    }
-    if manifest.artifact_type:
-        entry["artifactType"] = manifest.artifact_type
-    if manifest.annotations:
-        entry["annotations"] = dict(manifest.annotations)
-    return entry

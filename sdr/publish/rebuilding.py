@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable
 
 from sdr.publish.image import ImageManifest
-from sdr.publish.index import Index, Touched, manifest_of
+from sdr.publish.index import Index, Touched
 from sdr.publish.jobs import Jobs
 from sdr.publish.progress import Report
+from sdr.publish.referrers import manifest_of
 from sdr.publish.truth import parsed
 from sdr.publish.writing import Account, Writing
 from sdr.registry.grammar import Digest

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from sdr.publish.findings import Fault, Finding
 from sdr.publish.holdings import Held, Holding
 from sdr.publish.image import ImageManifest
-from sdr.publish.index import referrer
 from sdr.publish.inspecting import Inspection
 from sdr.publish.jobs import Jobs
 from sdr.publish.levels import Documents, Levels, entries, lenient, listed_tags
+from sdr.publish.referrers import referrer
 from sdr.publish.verdicts import verdicts
 from sdr.registry.grammar import Digest, Reference, parse_reference
 from sdr.registry.manifests import MANIFEST_LIMIT, MalformedManifest, parse_manifest
