@@ -3,23 +3,23 @@
 In two passes. The first writes down the candidates. The second, at least ``--older-than`` later, says that it sweeps,
 reads all manifests anew, and deletes the candidates that are still of no use to any and were not written again since.
 Publishers read these marks (:class:`sdr.publish.marks.Guard`): that, and no clock, is what makes it safe. The mark of a
-collection that is over stays until one that ends ``--older-than`` later, for a publisher that began before it.
+sweep that is over stays until a collection ``--older-than`` later, for a publisher that began before it.
 """
 
 import secrets
 import time
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from sdr.publish.index import Index, Touched
 from sdr.publish.jobs import Jobs
-from sdr.publish.marks import DEAD, LOOK, Marks, Sweep
+from sdr.publish.marks import DEAD, LOOK, Found, Marks, Sweep
 from sdr.publish.progress import Report
 from sdr.publish.refused import Refused
 from sdr.publish.survey import Survey
 from sdr.publish.writing import Writing
 from sdr.stores.interface import Stat, Store
-from sdr.tree.marks import Mark, State, candidate, mark_key
+from sdr.tree.marks import Candidate, Mark, State, candidate, mark_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,38 +68,38 @@ class Collection:
         :raise sdr.stores.interface.StoreError: if the store fails, or a manifest cannot be read: what that one refers
             to is not known.
         """
-        marks = self._abandoned_or_still()
-        due = {
-            key: mark
-            for key, mark in marks.items()
-            if mark.state is State.SWEEPING or (mark.state is State.MARKED and mark.since + older_than <= self._now())
-        }
-        deleted: dict[str, int] = {}
-        for key, mark in sorted(due.items()):
-            # Manifests that were marked with --untagged are left alone by a later call without.
-            deleted |= self._sweep(key, mark, untagged=untagged and mark.untagged, dry_run=dry_run)
+        marks = {key: found.mark for key, found in self._settled(dry_run=dry_run).items()}
+        marked = {key: mark for key, mark in marks.items() if mark.state is State.MARKED}
+        due = {key: mark for key, mark in marked.items() if mark.since + older_than <= self._now()}
+        deleted = self._sweep(due, untagged=untagged, dry_run=dry_run) if due else {}
         for key, mark in marks.items():
             if mark.state is State.SWEPT and mark.since + older_than <= self._now() and not dry_run:
                 self._marks.remove(key)
-        waiting = [mark for key, mark in marks.items() if mark.state is State.MARKED and key not in due]
-        marked = self._mark(waiting, deleted, untagged=untagged, dry_run=dry_run)
-        since = [*(mark.since for mark in waiting), *([self._now()] if marked else [])]
+        waiting = [mark for key, mark in marked.items() if key not in due]
+        newly = self._mark(waiting, deleted, untagged=untagged, dry_run=dry_run)
+        since = [*(mark.since for mark in waiting), *([self._now()] if newly else [])]
         until = min(since) + older_than if since else None
-        return Collected(marked, tuple(deleted), sum(deleted.values()), until)
+        return Collected(newly, tuple(deleted), sum(deleted.values()), until)
 
-    def _abandoned_or_still(self) -> dict[str, Mark]:
-        """Return the marks; of those that say that somebody is deleting, the ones whose owner shows no sign of life."""
+    def _settled(self, *, dry_run: bool) -> dict[str, Found]:
+        """Return the marks, once nobody is deleting; what somebody was who shows no sign of life any more is over."""
         marks = self._marks.read()
+        sweeping = {key: found for key, found in marks.items() if found.mark.state is State.SWEEPING}
         waited = 0.0
-        while sweeping := {key: mark for key, mark in marks.items() if mark.state is State.SWEEPING}:
+        while sweeping and not dry_run:
             if waited >= DEAD:
-                break
+                for key, found in sweeping.items():
+                    # What it has not deleted is found, and marked, anew.
+                    self._marks.end(key, found.mark, self._now())
+                return self._marks.read()
             self._jobs.go_on()
             self._sleep(LOOK)
             waited += LOOK
             marks = self._marks.read()
-            if any(key in marks and marks[key].since != mark.since for key, mark in sweeping.items()):
+            now = {key: found for key, found in marks.items() if found.mark.state is State.SWEEPING}
+            if any(key in sweeping and found != sweeping[key] for key, found in now.items()):
                 raise Refused(f"{self._store.location}: somebody else is deleting here; wait until that has ended")
+            sweeping = now
         return marks
 
     def _mark(
@@ -108,40 +108,55 @@ class Collection:
         """Write down what is of no use now and was not yet, and return that."""
         known = {each: its for mark in waiting for each, its in mark.candidates.items()}
         unused = Survey(self._store, self._jobs).unused(lambda key, stat: untagged)
-        found = {key: candidate(stat) for key, stat in unused.items() if key not in deleted}
-        found = {key: its for key, its in found.items() if known.get(key) != its}
+        found = {
+            key: candidate(stat)
+            for key, stat in unused.items()
+            if key not in deleted and not (key in known and known[key].is_still(candidate(stat)))
+        }
         if found and not dry_run:
             now = self._now()
             key = mark_key(f"{int(now)}-{secrets.token_hex(4)}")
             self._marks.write(key, Mark(State.MARKED, now, untagged, found))
         return tuple(sorted(found))
 
-    def _sweep(self, mark_at: str, mark: Mark, *, untagged: bool, dry_run: bool) -> dict[str, int]:
-        """Delete what is still of no use; return the sizes in bytes by key."""
+    def _sweep(self, due: Mapping[str, Mark], *, untagged: bool, dry_run: bool) -> dict[str, int]:
+        """Delete what is still of no use; return the sizes in bytes by key.
+
+        Under a mark of its own: another collection may be doing the same, and end at another time.
+        """
+        candidates = {key: its for mark in due.values() for key, its in mark.candidates.items()}
         if dry_run:
-            doomed = self._doomed(Survey(self._store, self._jobs), mark, untagged)
+            doomed = self._doomed(Survey(self._store, self._jobs), candidates, untagged)
             return {key: stat.size if stat else 0 for key, stat in doomed.items()}
         deleted: dict[str, int] = {}
-        with Sweep(self._marks, mark_at, mark, self._now):
+        own = mark_key(f"{int(self._now())}-{secrets.token_hex(4)}-sweep")
+        mark = Mark(State.SWEEPING, self._now(), any(each.untagged for each in due.values()), candidates)
+        with Sweep(self._marks, own, mark, self._now) as sweep:
             survey = Survey(self._store, self._jobs)
-            doomed = self._doomed(survey, mark, untagged)
+            doomed = self._doomed(survey, candidates, untagged)
             for name, manifests in survey.attached(doomed).items():
                 detached = frozenset(manifests)
-                self._index.level_repository(name, Touched(detached=detached, subjects=frozenset(manifests.values())))
+                self._index.level(name, Touched(detached=detached, subjects=frozenset(manifests.values())))
             for key in survey.parents_first(doomed):
                 self._jobs.go_on()
+                sweep.go_on()
                 # Looked at once more: listings may lag, and this may have taken long.
-                if mark.candidates.get(key) == candidate(self._store.head(key)):
+                if candidates[key].is_still(candidate(self._store.head(key))):
                     self._store.delete(key)
                     stat = doomed[key]
                     deleted[key] = stat.size if stat else 0
+        for key in due:
+            self._marks.remove(key)
         return deleted
 
-    def _doomed(self, survey: Survey, mark: Mark, untagged: bool) -> dict[str, Stat | None]:
-        """Return those candidates of which there still is no use, and that were not written again."""
+    def _doomed(self, survey: Survey, candidates: Mapping[str, Candidate], untagged: bool) -> dict[str, Stat | None]:
+        """Return those candidates of which there still is no use, and that were not written again.
+
+        Manifests that were marked with --untagged are left alone without it.
+        """
 
         def unchanged(key: str, stat: Stat | None) -> bool:
-            return mark.candidates.get(key) == candidate(stat)
+            return key in candidates and candidates[key].is_still(candidate(stat))
 
         unused = survey.unused(lambda key, stat: untagged and unchanged(key, stat))
         return {key: stat for key, stat in unused.items() if unchanged(key, stat)}

@@ -4,8 +4,10 @@ Each document is read, merged with what it stands for, and put back on the condi
 meanwhile; else all that again. What it stands for (the tags' own objects, the repository's document, the list) is read
 after the document itself, so whoever comes last writes what is true.
 
-Where the store has no conditional writes, all of them are written, and looked at again after a short random time, until
-there is nothing to mend: what another publisher has overwritten is found by whichever of the two comes last.
+Where the store has no conditional writes, a document is read again right before it is put back, and all of them are
+looked at again after a short random time, until there is nothing to mend. Tags and referrers that another publisher has
+overwritten are found by whichever of the two comes last; the line of a repository in a list is found only if it was
+overwritten before its publisher looked again, and else by the next publish there, or by ``sdr index``.
 """
 
 import secrets
@@ -19,7 +21,7 @@ from sdr.publish.referrers import merged, present
 from sdr.publish.truth import SLACK, Truth, read, tags_of
 from sdr.publish.writing import Writing
 from sdr.registry.grammar import Digest
-from sdr.stores.interface import ANY_VERSION, Bytes, Changed, NotThere, Stat, Store, StoreError
+from sdr.stores.interface import ANY_VERSION, AnyVersion, Bytes, Changed, NotThere, Stat, Store, StoreError
 from sdr.tree import documents, headers, keys
 from sdr.tree.documents import BadDocument
 
@@ -163,10 +165,16 @@ class Index:
         before = [self._read(keys.referrers_key(name, subject)) for subject in touched.by_subject]
         truth = tags_of(self._store, name, known, repository.since, touched.tags)
         entries = {tag: entry for tag, entry in truth.tags.items() if tag not in touched.hidden}
-        wrote = self._write(tags, documents.encode_tags(name, entries), headers.TAGS_HEADERS)
+        # A repository without a tag has no documents, unless it had one.
+        is_documented = bool(entries) or repository.data is not None
+        wrote = False
+        if is_documented:
+            wrote = self._write(tags, documents.encode_tags(name, entries), headers.TAGS_HEADERS)
         for found, (subject, attached) in zip(before, touched.by_subject.items(), strict=True):
             referrers = self._referrers(name, subject, found, attached, truth, touched)
             wrote |= self._write(found, documents.encode_referrers(referrers), headers.REFERRERS_HEADERS)
+        if not is_documented:
+            return wrote
         document = documents.encode_repository(documents.Repository(name, entries))
         return self._write(repository, document, headers.REPOSITORY_HEADERS) | wrote
 
@@ -257,8 +265,11 @@ class Index:
                 self._writing.skip(found.key, len(data))
             self._told.add(found.key)
             return False
-        version = found.stat.version if found.stat else None
-        replaces = version if self._store.conditional_writes else ANY_VERSION
+        replaces: str | AnyVersion | None = found.stat.version if found.stat else None
+        if not self._store.conditional_writes:
+            if self._read(found.key).data != found.data:
+                raise Changed(self._store.location, found.key, "somebody else has changed it meanwhile")
+            replaces = ANY_VERSION
         self._writing.put(found.key, Bytes(data), with_headers, replaces=replaces)
         self._told.add(found.key)
         return True

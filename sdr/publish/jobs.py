@@ -21,7 +21,12 @@ class Jobs:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._stop = threading.Event()
+        self._stop, self._interrupted = threading.Event(), threading.Event()
+
+    def stop(self) -> None:
+        """Have all that is under way given up, and nothing begun any more; from any thread."""
+        self._interrupted.set()
+        self._stop.set()
 
     def go_on(self) -> None:
         """Return, unless this work has become useless.
@@ -36,10 +41,15 @@ class Jobs:
 
         :raise Exception: the first failure; by then nothing is under way any more.
         """
+
+        def begin(thing: T) -> R:
+            if self._interrupted.is_set():
+                raise Stopped
+            return work(thing)
+
         with ThreadPoolExecutor(self._count, thread_name_prefix="sdr") as pool:
-            # From the first submit() on: Ctrl-C may come between two of them.
             try:
-                futures = [pool.submit(work, thing) for thing in things]
+                futures = [pool.submit(begin, thing) for thing in things]
                 wait(futures, return_when=FIRST_EXCEPTION)
                 failure = _failure(futures)
                 if failure is not None:

@@ -59,6 +59,9 @@ class Rebuilding:
             self._jobs.go_on()
             self._rebuild(index, name, repository)
         index.level_lists(repositories)
+        if not self._store.conditional_writes and writing.account.written:
+            # A publisher who was done meanwhile may have been overwritten.
+            index.level_lists(self._repositories())
         return writing.account
 
     def _repositories(self) -> dict[str, _Repository]:

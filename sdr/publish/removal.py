@@ -17,7 +17,7 @@ from sdr.publish.progress import Report
 from sdr.publish.references import children_of
 from sdr.publish.referrers import manifest_of
 from sdr.publish.refused import Refused
-from sdr.publish.truth import parsed, tags_of
+from sdr.publish.truth import parsed, tagged, tags_of
 from sdr.publish.writing import Writing
 from sdr.registry.grammar import Digest
 from sdr.stores.interface import NotThere, Stat, Store
@@ -69,9 +69,9 @@ class Removal:
         :param force: remove also what a tag names, with the tag, and what an index lists.
         :raise Refused: if there is nothing of the kind, or something refers to the manifest.
         """
-        there = self._existing(name)
+        self._existing(name)
         if digest is None:
-            self._remove_repository(name, there)
+            self._remove_repository(name)
         else:
             self._remove_manifest(name, digest, force=force)
         return self._changes()
@@ -81,15 +81,17 @@ class Removal:
         found = self._store.head(key)
         if found is None:
             raise Refused(f"{self._store.location}: there is no {name}@{digest}")
-        manifests = self._manifests(name)
-        parents = [each.digest for each in manifests if digest in children_of(each.manifest)]
-        with self._sweep([found]):
-            # After the mark is there: a tag that comes later is a publisher's that will see it.
-            tags = [tag for tag, entry in tags_of(self._store, name, {}, None).tags.items() if entry.digest == digest]
+        tags = self._tags(name, digest)
+        stats = [self._store.head(manifest_key(name, tag)) for tag in tags]
+        with self._sweep([found, *(stat for stat in stats if stat is not None)]):
+            # With the mark there: whatever comes to refer to this from now on is a publisher's that will see it.
+            manifests = self._manifests(name)
+            parents = [each.digest for each in manifests if digest in children_of(each.manifest)]
+            tags = self._tags(name, digest)
             if (tags or parents) and not force:
                 uses = ", ".join([*tags, *(str(parent) for parent in parents)])
                 raise Refused(f"{name}@{digest} is in use by {uses}; remove that first, or say --force")
-            self._untag(name, tags)
+            self._untag(name, tags, digest)
             its = next((each for each in manifests if each.digest == digest), None)
             subject = its.manifest.subject if its else None
             if subject is not None:
@@ -97,47 +99,71 @@ class Removal:
                 self._index.level(name, Touched(detached=frozenset([digest]), subjects=subjects))
             self._delete([key])
 
-    def _remove_repository(self, name: str, there: list[Stat]) -> None:
-        stats = [stat for stat in there if _is_by_digest(stat.key)]
-        with self._sweep(stats):
+    def _tags(self, name: str, digest: Digest) -> list[str]:
+        return [tag for tag, entry in tags_of(self._store, name, {}, None).tags.items() if entry.digest == digest]
+
+    def _remove_repository(self, name: str) -> None:
+        marked = {stat.key: stat for stat in self._existing(name) if _is_manifest(stat.key)}
+        with self._sweep(marked.values()):
+            there = self._existing(name)
+            if any(_is_manifest(stat.key) and marked.get(stat.key) != stat for stat in there):
+                raise Refused(
+                    f"{self._store.location}: somebody is publishing into {name} just now; run it again later"
+                )
             self._index.level(name, Touched(leaving=True))
             self._delete([repository_key(name), tags_key(name)])
-            others = [stat.key for stat in there if stat.key not in (repository_key(name), tags_key(name))]
-            of_kind = {
-                kind: [key for key in others if (place := place_of(key)) is not None and place.kind == kind]
-                for kind in ("referrers", "manifests")
-            }
-            self._delete(of_kind["referrers"])
-            self._delete([key for key in of_kind["manifests"] if not _is_by_digest(key)])
-            self._delete(_parents_first(name, self._manifests(name)))
+            self._delete([stat.key for stat in there if "/referrers/" in stat.key])
+            self._delete([key for key in marked if not _is_by_digest(key)])
+            ordered = _parents_first(name, self._manifests(name))
+            self._delete([key for key in ordered if key in marked])
             # What is no manifest by its bytes has no place in that order.
-            self._delete([key for key in of_kind["manifests"] if key not in self._removed])
+            self._delete([key for key in marked if key not in self._removed])
+        # A publisher may have come meanwhile; whichever of the two is later makes it level.
+        left = self._objects(name)
+        if not any(_is_manifest(stat.key) for stat in left):
+            self._delete([stat.key for stat in left])
+        tags = [stat.key.rpartition("/")[2] for stat in left if _is_manifest(stat.key) and not _is_by_digest(stat.key)]
+        self._index.level(name, Touched(dict.fromkeys(tags)))
 
     def _sweep(self, stats: Iterable[Stat]) -> Sweep:
         candidates = {stat.key: candidate(stat) for stat in stats}
         mark = Mark(State.SWEEPING, self._now(), False, candidates)
         return Sweep(self._marks, mark_key(f"rm-{secrets.token_hex(8)}"), mark, self._now)
 
-    def _untag(self, name: str, tags: Iterable[str]) -> None:
-        """Remove tags: from the documents, then their objects; and look again for those who were busy meanwhile."""
-        touched = dict.fromkeys(tags)
+    def _untag(self, name: str, tags: Iterable[str], digest: Digest | None = None) -> None:
+        """Remove tags: from the documents, then their objects; and look again for those who were busy meanwhile.
+
+        :param digest: only those that still name it.
+        """
+        touched: dict[str, Digest | None] = dict.fromkeys(tags)
         if touched:
             self._index.level(name, Touched(touched, hidden=frozenset(touched)))
-            self._delete([manifest_key(name, tag) for tag in touched])
+            for tag in touched:
+                entry = tagged(self._store, name, tag, [digest] if digest else [])
+                # It may have moved to another image meanwhile.
+                if digest is None or entry is None or entry.digest == digest:
+                    self._delete([manifest_key(name, tag)])
             self._index.level(name, Touched(touched))
 
     def _existing(self, name: str) -> list[Stat]:
+        """Return all objects of a repository.
+
+        :raise Refused: if there is none.
+        """
+        found = self._objects(name)
+        if not found:
+            raise Refused(f"{self._store.location}: there is no {name}")
+        return found
+
+    def _objects(self, name: str) -> list[Stat]:
         """Return all objects of a repository, and of no other whose name begins with its name."""
         prefixes = [manifests_prefix(name), f"v2/{name}/referrers/", tags_key(name), repository_key(name)]
         try:
             listed = [each for prefix in prefixes for each in self._store.list(prefix) if isinstance(each, Stat)]
         except NotThere:
-            raise Refused(f"{self._store.location}: there is no {name}") from None
+            return []
         places = ((each, place_of(each.key)) for each in listed)
-        found = [each for each, place in places if place is not None and place.name == name]
-        if not found:
-            raise Refused(f"{self._store.location}: there is no {name}")
-        return found
+        return [each for each, place in places if place is not None and place.name == name]
 
     def _manifests(self, name: str) -> list[ImageManifest]:
         """Read every manifest of a repository that is one."""
@@ -156,6 +182,11 @@ class Removal:
     def _changes(self) -> Changes:
         written = tuple(dict.fromkeys(key for key in self._writing.account.written if key not in self._removed))
         return Changes(written, tuple(self._removed))
+
+
+def _is_manifest(key: str) -> bool:
+    place = place_of(key)
+    return place is not None and place.kind == "manifests"
 
 
 def _is_by_digest(key: str) -> bool:

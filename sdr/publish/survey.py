@@ -121,14 +121,16 @@ class Survey:
 
     def _tagged(self, repository: _Repository, uses: dict[Digest, _Uses]) -> set[Digest]:
         """Return what the tags of a repository name; what is there under a tag only is added to the uses."""
-        by_content = {
-            (stat.size, stat.content): digest for digest, stat in repository.manifests.items() if stat.content
-        }
+        # The same manifest may be there by several digests.
+        by_content: dict[tuple[int, str], list[Digest]] = {}
+        for digest, stat in repository.manifests.items():
+            if stat.content:
+                by_content.setdefault((stat.size, stat.content), []).append(digest)
 
         def look(stat: Stat) -> tuple[Digest, ...]:
             known = by_content.get((stat.size, stat.content))
             if known is not None:
-                return (known,)
+                return tuple(known)
             data, _ = read(self._store, stat.key)
             if data is None:
                 return ()

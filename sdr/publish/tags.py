@@ -72,9 +72,16 @@ class Tags:
             # Those before it have moved.
             self._index.level(self._name, touched)
             raise
-        # Somebody may have begun to remove what nothing named until now.
-        self._guard.keep(needed)
+        keys = [manifest_key(self._name, tag) for tag in tags]
+        # Somebody may have begun to remove what nothing named until now, or the tags as they were.
+        while self._guard.keep(needed, keys):
+            for tag, key in zip(tags, keys, strict=True):
+                if self._store.head(key) is None:
+                    self._put(root, tag)
         self._index.level(self._name, touched)
+        # Who removed them while the documents were written has not seen those.
+        if any(self._store.head(key) is None for key in keys):
+            self._index.level(self._name, touched)
 
     def _put(self, root: ImageManifest, tag: str) -> None:
         key = manifest_key(self._name, tag)

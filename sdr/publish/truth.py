@@ -1,5 +1,6 @@
 """What the tags' own objects say, from which the derived documents can always be made again."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -51,23 +52,32 @@ def tags_of(
     :param touched: tags to be read in any case, with the digest that each was given, if any.
     """
     touched = touched or {}
+    began = time.monotonic()
     listed, manifests = _listed(store, name, by_digest=not store.conditional_writes)
-    by_content = {(stat.size, stat.content): digest for digest, stat in manifests.items() if stat.content}
-    tags = {}
-    # A listing may lag behind, so a tag that it lacks is read before it is believed to be gone.
-    for tag in sorted({*known, *listed, *touched}):
+    by_digest = {digest: (stat.size, stat.content) for digest, stat in manifests.items() if stat.content}
+
+    def look(tag: str) -> ManifestEntry | None:
         entry, stat = known.get(tag), listed.get(tag)
         if entry is None or stat is None or tag in touched:
             is_sure = False
         elif store.conditional_writes:
             is_sure = since is not None and stat.modified < since - SLACK
         else:
-            is_sure = by_content.get((stat.size, stat.content)) == entry.digest
+            is_sure = by_digest.get(entry.digest) == (stat.size, stat.content)
         hints = [hint for hint in (touched.get(tag), entry.digest if entry else None) if hint]
-        found = entry if is_sure else tagged(store, name, tag, hints)
-        if found is not None:
-            tags[tag] = found
-    return Truth(tags, manifests)
+        return entry if is_sure else tagged(store, name, tag, hints)
+
+    # A listing may lag behind, so a tag that it lacks is read before it is believed to be gone.
+    found = {tag: look(tag) for tag in sorted({*known, *listed, *touched})}
+    while time.monotonic() - began > SLACK / 2:
+        # What has moved while all that was read would count as older than the document that is written from it.
+        began, before = time.monotonic(), listed
+        listed, manifests = _listed(store, name, by_digest=not store.conditional_writes)
+        moved = [tag for tag in {*before, *listed} if before.get(tag) != listed.get(tag)]
+        if not moved:
+            break
+        found |= {tag: tagged(store, name, tag) for tag in moved}
+    return Truth({tag: entry for tag, entry in sorted(found.items()) if entry is not None}, manifests)
 
 
 def tagged(store: Store, name: str, tag: str, hints: Iterable[Digest] = ()) -> ManifestEntry | None:

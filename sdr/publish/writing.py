@@ -34,12 +34,14 @@ class Writing:
     def __init__(self, store: Store, jobs: Jobs, report: Report) -> None:
         self._store, self._jobs, self._report = store, jobs, report
         self._lock = threading.Lock()
-        self._account = Account()
+        self._written: list[str] = []
+        self._written_bytes = self._skipped = self._skipped_bytes = 0
 
     @property
     def account(self) -> Account:
         """What has been done so far."""
-        return self._account
+        with self._lock:
+            return Account(tuple(self._written), self._written_bytes, self._skipped, self._skipped_bytes)
 
     def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> None:
         """Write an object; see :meth:`sdr.stores.interface.Store.put`."""
@@ -48,15 +50,15 @@ class Writing:
         self._store.put(key, _Watched(body, task.moved, self._jobs), headers, replaces=replaces)
         task.ended("written")
         with self._lock:
-            had = self._account
-            self._account = Account((*had.written, key), had.written_bytes + body.size, had.skipped, had.skipped_bytes)
+            self._written.append(key)
+            self._written_bytes += body.size
 
     def skip(self, key: str, size: int) -> None:
         """Note that an object is there already."""
         self._report.begin(key, size).ended("present")
         with self._lock:
-            had = self._account
-            self._account = Account(had.written, had.written_bytes, had.skipped + 1, had.skipped_bytes + size)
+            self._skipped += 1
+            self._skipped_bytes += size
 
 
 @dataclass(frozen=True, slots=True)

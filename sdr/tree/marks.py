@@ -35,6 +35,13 @@ class Candidate:
     version: str
     modified: float
 
+    def is_still(self, other: "Candidate") -> bool:
+        """Tell whether an object is as it was; some stores tell its time finer in one place than in another."""
+        if self.version != other.version:
+            return False
+        whole = self.modified.is_integer() or other.modified.is_integer()
+        return int(self.modified) == int(other.modified) if whole else self.modified == other.modified
+
 
 class Written(Protocol):
     """What a store tells of an object: :class:`sdr.stores.interface.Stat`."""
@@ -62,7 +69,7 @@ def candidate(found: Written | None) -> Candidate:
 class Mark:
     """One collection under way, or over.
 
-    :param since: when its state began, in seconds since the epoch; of a sweep, its last sign of life.
+    :param since: when its state began, in seconds since the epoch.
     :param untagged: whether manifests that no tag leads to are among its candidates.
     :param candidates: by key.
     """
@@ -83,6 +90,16 @@ def mark_key(run: str) -> str:
     :param run: what tells it from others, in letters, digits and hyphens.
     """
     return f"{GC_PREFIX}{run}.json"
+
+
+def beat_key(key: str) -> str:
+    """Return where the sweep of a mark shows its signs of life."""
+    return key.removesuffix(".json") + ".beat"
+
+
+def is_mark(key: str) -> bool:
+    """Tell whether this is the key of a mark."""
+    return key.startswith(GC_PREFIX) and key.endswith(".json")
 
 
 def encode_mark(mark: Mark) -> bytes:

@@ -11,6 +11,7 @@ from sdr.publish.marks import DEAD, Marks
 from sdr.publish.progress import Silent
 from sdr.publish.refused import Refused
 from sdr.publish.tagging import Tagging
+from sdr.registry.grammar import Digest
 from sdr.stores.interface import Bytes, Stat, Store, StoreError
 from sdr.tree.headers import GC_HEADERS
 from sdr.tree.marks import Mark, State
@@ -183,7 +184,7 @@ class CollectTests(MemoryTestCase):
         Marks(self.store).write("_gc/x.json", mark)
 
         def sleep(seconds: float) -> None:
-            Marks(self.store).write("_gc/x.json", mark.now(State.SWEEPING, 2.0))
+            Marks(self.store).beat("_gc/x.json", "1")
 
         error = self.assertRaises(Refused, Collection(self.store, Jobs(1), Silent(), sleep=sleep).collect, 0)
         self.assertIn("somebody else is deleting", str(error))
@@ -192,7 +193,8 @@ class CollectTests(MemoryTestCase):
         """A publisher that waits in vain says for what, and how to end it; the tag has not moved."""
         self.publish("image", "1")
         self.removal().remove(NAME, None)
-        mark = {"schema": 1, "state": "sweeping", "since": 1, "untagged": False, "candidates": {}}
+        candidates = {blob: ["v", 1] for blob in self.blobs()}
+        mark = {"schema": 1, "state": "sweeping", "since": 1, "untagged": False, "candidates": candidates}
         self.store.put("_gc/x.json", Bytes(json.dumps(mark).encode()), GC_HEADERS)
         error = self.assertRaises(StoreError, self.publish, "image", "1")
         self.assertIn("_gc/x.json", str(error))
@@ -282,14 +284,52 @@ class InterleavingTests(MemoryTestCase):
 
         self.every_step(prepare, self.publishes, lambda store: collect(store, untagged=True), {"new"})
 
-    def test_removing(self) -> None:
-        """A publisher beside somebody who removes what it is about to tag."""
+    def removing(self, digest: Digest | None, *, force: bool = False) -> Callable[[Store], None]:
+        """Return what removes a manifest, or the repository, unless that is refused."""
 
         def remove(store: Store) -> None:
             with contextlib.suppress(Refused):
-                self.removal(store).remove(NAME, self.digests["index"])
+                self.removal(store).remove(NAME, digest, force=force)
 
-        self.every_step(lambda: self.orphan(keep_manifests=True), self.publishes, remove, {"new"})
+        return remove
+
+    def test_removing(self) -> None:
+        """A publisher beside somebody who removes what it is about to tag."""
+        remove = self.removing(self.digests["index"])
+        self.every_step(partial(self.orphan, keep_manifests=True), self.publishes, remove, {"new"})
+
+    def test_removing_a_child(self) -> None:
+        """A publisher of an index beside somebody who removes what it lists."""
+        remove = self.removing(self.digests["image"])
+        self.every_step(lambda: self.publish("image", "old"), self.publishes, remove, {"new"})
+
+    def test_removing_the_repository(self) -> None:
+        """A publisher of another image beside somebody who removes the repository: one of the two comes first."""
+        self.every_step(lambda: self.publish("image", "old"), self.publishes, self.removing(None), set())
+
+    def test_removing_with_force(self) -> None:
+        """A publisher who moves a tag beside somebody who removes what it named, and the tag with it."""
+
+        def move(store: Store, sleep: Callable[[float], None]) -> None:
+            self.publish("index", "old", store, sleep)
+
+        remove = self.removing(self.digests["other"], force=True)
+        self.every_step(lambda: self.publish("other", "old"), move, remove, {"old"})
+
+    def test_two_sweeps(self) -> None:
+        """A publisher beside a sweep, while another sweep of the same is over."""
+
+        def prepare() -> None:
+            self.orphan()
+            collect(self.store)
+
+        def sweep(store: Store) -> None:
+            # The other does all its work in between.
+            collection = Collection(store, Jobs(1), Silent(), sleep=lambda _: None)
+            with contextlib.suppress(Refused):
+                collection.collect(0)
+
+        self.every_step(prepare, self.publishes, sweep, {"new"})
 
     def test_tagging(self) -> None:
         """Somebody who tags what a second pass is about to take gets it whole, or is told that it is gone."""

@@ -40,3 +40,16 @@ class JobsTests(SynchronousTestCase):
         self.assertRaises(ZeroDivisionError, jobs.run, work, range(100))
         self.assertLess(len(begun), 5)
         self.assertRaises(Stopped, jobs.go_on)
+
+    def test_stopped(self) -> None:
+        """From outside, too, what is under way is stopped and what has not begun is not begun."""
+        jobs, begun = Jobs(2), []
+
+        def work(each: int) -> None:
+            begun.append(each)
+            jobs.stop()
+
+        self.assertRaises(Stopped, jobs.run, work, range(100))
+        self.assertLess(len(begun), 3)
+        self.assertRaises(Stopped, jobs.go_on)
+        self.assertRaises(Stopped, jobs.run, work, range(100))
