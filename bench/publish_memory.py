@@ -84,7 +84,7 @@ def make(folder: Path, size: int) -> dict[str, str]:
 
 def run(source: str, store: Path) -> tuple[float, float]:
     """Publish, and return the peak resident memory in MB and the time in seconds."""
-    command = [sys.executable, "-m", "sdr.cli", "publish", "--quiet", "--store", str(store), source, "bench/app"]
+    command = [sys.executable, "-m", "sdr", "publish", "--quiet", "--store", str(store), source, "bench/app"]
     begun = time.monotonic()
     silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
     process = os.posix_spawn(sys.executable, command, os.environ, file_actions=silent)

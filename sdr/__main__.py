@@ -15,6 +15,11 @@ def main() -> None:
         from sdr.cli import main as run
 
         run()
+    except KeyboardInterrupt:
+        # As `sdr.cli.output` has it, which need not be loaded yet.
+        if sys.stderr is not None:
+            print("sdr: error: interrupted", file=sys.stderr)
+        sys.exit(130)
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
         for extra, modules in EXTRAS.items():

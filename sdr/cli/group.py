@@ -6,6 +6,7 @@ from importlib import import_module
 
 import click
 
+from sdr.cli.interruption import Interruption
 from sdr.cli.output import FAILED, INTERRUPTED, USAGE, fail
 from sdr.publish.image import BadSource
 from sdr.publish.refused import Refused
@@ -76,8 +77,11 @@ def sdr() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit; whatever is wrong is one line on standard error."""
+    interruption = Interruption()
     try:
-        sys.exit(sdr.main(arguments, prog_name="sdr", standalone_mode=False))
+        sys.exit(
+            interruption.run(lambda: sdr.main(arguments, prog_name="sdr", standalone_mode=False, obj=interruption))
+        )
     except click.UsageError as error:
         command = f"; see {error.ctx.command_path} --help" if error.ctx else ""
         fail(f"{error.format_message().rstrip('.')}{command}", USAGE)

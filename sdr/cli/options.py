@@ -9,7 +9,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import click
 
 from sdr.cli.arguments import parse_cdn
-from sdr.cli.output import INTERRUPTED, choose_report, fail
+from sdr.cli.interruption import Interruption
+from sdr.cli.output import choose_report
 from sdr.publish.jobs import Jobs
 from sdr.publish.progress import Report
 from sdr.stores.interface import Store
@@ -48,15 +49,14 @@ class Run:
     jobs: Jobs
     report: Report
     as_json: bool
+    interruption: Interruption
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Tell of what is written, and of an interruption that it does no harm."""
-        try:
-            with self.report:
-                yield
-        except KeyboardInterrupt:
-            fail("interrupted; whatever a reader finds is whole, and the same command does the rest", INTERRUPTED)
+        self.interruption.line = "interrupted; whatever a reader finds is whole, and the same command does the rest"
+        with self.report:
+            yield
 
 
 def with_store(command: Callable[Concatenate[Run, P], None]) -> Callable[..., None]:
@@ -82,7 +82,10 @@ def with_store(command: Callable[Concatenate[Run, P], None]) -> Callable[..., No
     @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
     @functools.wraps(command)
     def run(store: Store, jobs: int, quiet: bool, as_json: bool, *args: P.args, **kwargs: P.kwargs) -> None:
-        command(Run(store, jobs, Jobs(jobs), choose_report(quiet), as_json), *args, **kwargs)
+        interruption = click.get_current_context().find_object(Interruption) or Interruption()
+        threads, report = Jobs(jobs), choose_report(quiet)
+        interruption.ends(threads, report)
+        command(Run(store, jobs, threads, report, as_json, interruption), *args, **kwargs)
 
     return run
 

@@ -1,11 +1,12 @@
 """Writing an object into a bucket: in one request, on condition perhaps, or in parts; and seeing that it arrived."""
 
 import hashlib
+from contextlib import suppress
 from typing import Any
 
 import obstore
 
-from sdr.stores.interface import ANY_VERSION, AnyVersion, Body, Changed, StoreError
+from sdr.stores.interface import ANY_VERSION, AnyVersion, Body, Changed, NotThere, StoreError
 from sdr.stores.object_requests import Requests, version_of
 from sdr.stores.object_uploads import Failing, Parts, part_size_for, whole
 from sdr.tree.headers import Headers
@@ -99,6 +100,15 @@ class Writing:
             raise StoreError(self._requests.location, key, f"{there['size']} bytes arrived where {body.size} were sent")
         return version
 
+    def remove(self, key: str) -> None:
+        """Delete an object."""
+
+        def delete() -> None:
+            with suppress(NotThere), self._requests.errors(key):
+                obstore.delete(self._requests.at_once, self._requests.path(key))
+
+        self._requests.retried(key, delete)
+
     def _verify(self, key: str, data: bytes, version: str) -> None:
         """Compare the MD5, where the store has one; where it seems to have another, compare the bytes, once."""
         requests = self._requests
@@ -112,6 +122,12 @@ class Writing:
             # Somebody else has replaced it, or this publisher may only write.
             return
         if there != data:
+            try:
+                # Its size is right: the next publish would take it for what it should be.
+                self.remove(key)
+            except StoreError as error:
+                reason = f"what arrived is not what was sent, and it cannot be deleted: {error.reason}; delete it"
+                raise StoreError(requests.location, key, f"{reason}, and publish it again") from error
             raise StoreError(requests.location, key, "what arrived is not what was sent; publish it again")
         requests.md5 = False
 
@@ -128,9 +144,4 @@ class Probe:
 
     def remove(self, key: str) -> None:
         """Delete the object."""
-
-        def delete() -> None:
-            with self._requests.errors(key):
-                obstore.delete(self._requests.at_once, self._requests.path(key))
-
-        self._requests.retried(key, delete)
+        self._writing.remove(key)

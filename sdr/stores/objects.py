@@ -3,7 +3,6 @@
 import io
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any, BinaryIO
 
 import obstore
@@ -184,13 +183,7 @@ class ObjectStore:
 
     def delete(self, key: str) -> None:
         """Delete an object."""
-        path = self._requests.path(key)
-
-        def remove() -> None:
-            with suppress(NotThere), self._requests.errors(key):
-                obstore.delete(self._requests.at_once, path)
-
-        self._requests.retried(key, remove)
+        self._writing.remove(key)
 
     def abandoned(self) -> Iterator[str]:
         """Return nothing: a rule of the bucket's removes the parts of uploads that were given up."""

@@ -14,6 +14,9 @@ PROBES = "_probe/"
 #: The MD5 of nothing that is written here.
 WRONG = "00000000000000000000000000000000"
 
+#: How often it is tried in all.
+TIMES = 3
+
 
 class Probed(Protocol):
     """A store that is being tried. Each write is one request, or as many as a store needs that asks for patience."""
@@ -36,15 +39,28 @@ def has_conditional_writes(store: Probed, *, token: Callable[[], str] = lambda: 
 
     :raise StoreError: if it cannot be tried, for want of a permission for example.
     """
-    key = PROBES + token()
+    for _ in range(TIMES):
+        try:
+            return _try(store, PROBES + token())
+        except Changed:
+            # Perhaps it was written, the answer was lost, and the second try met what the first had written.
+            continue
+        except Refused:
+            return False
+    return False
+
+
+def _try(store: Probed, key: str) -> bool:
+    """Try it with one key.
+
+    :raise Changed: if the store denies that what it has is the version that it told.
+    """
     try:
         # Without a condition: who may not write is told so, and not that there are no conditions.
         first = store.write(key, b"1", ANY_VERSION)
         return (
             _is_changed(store, key, None) and _is_changed(store, key, WRONG) and store.write(key, b"2", first) != first
         )
-    except (Refused, Changed):
-        return False
     finally:
         # Who may write need not be allowed to delete.
         with suppress(StoreError):

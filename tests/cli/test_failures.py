@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -92,6 +93,23 @@ class RefusedTests(CommandTestCase):
             done = subprocess.run(["sh", "-c", 'exec "$@" 2>&-', "sh", *command], stdout=subprocess.PIPE, check=False)
             expected = f"a:latest@{self.digest}\n" if code == 0 else ""
             self.assertEqual((done.returncode, done.stdout.decode()), (code, expected))
+
+    def test_interrupted_early(self) -> None:
+        """So does Ctrl-C while the command's own modules are still being loaded."""
+        script = f"""if True:
+            import os, signal, sys
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            class Finder:
+                def find_spec(self, name, path=None, target=None):
+                    if name == "click":
+                        os.kill(os.getpid(), signal.SIGINT)
+            sys.meta_path.insert(0, Finder())
+            sys.argv = ["sdr", "ls", "--store", {str(self.root)!r}]
+            from sdr.__main__ import main
+            main()
+            """
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (130, "", "sdr: error: interrupted\n"))
 
     def test_interrupted(self) -> None:
         """Ctrl-C ends it at once with one line and 130; nothing half-written stays, and it can be run again."""

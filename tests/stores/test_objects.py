@@ -31,6 +31,7 @@ from sdr.stores.object_options import SERVICES, Opened, Service
 from sdr.stores.object_requests import Requests
 from sdr.stores.object_throttling import seconds
 from sdr.stores.object_uploads import MAX_PARTS, part_size_for
+from sdr.stores.object_writing import Writing
 from sdr.stores.objects import ObjectStore
 from sdr.stores.probing import PROBES, has_conditional_writes
 from sdr.stores.retrying import Busy, Patience
@@ -115,6 +116,37 @@ class ObjectsTests(SynchronousTestCase):
         stat = store.head("a")
         assert stat is not None
         self.assertEqual(stat.content, "")
+
+    def test_arrives_damaged(self) -> None:
+        """What arrived otherwise than it was sent does not stay: its size is that of what should be there."""
+
+        class Damaging(Writing):
+            def put_bytes(
+                self, key: str, data: bytes, attributes: dict[str, str], replaces: str | AnyVersion | None
+            ) -> str:
+                return super().put_bytes(key, b"X" + data[1:], attributes, replaces)
+
+        inside = bucket(SERVICES["s3"])
+        writing = Damaging(Requests(inside, "s3://in-memory", Patience()), MEBIBYTE, 1)
+        error = self.assertRaises(StoreError, writing.put, "a", Bytes(b"123"), LISTS_HEADERS, ANY_VERSION)
+        self.assertIn("publish it again", str(error))
+        self.assertIsNone(ObjectStore(inside, "s3://in-memory").head("a"))
+
+    def test_arrives_damaged_and_stays(self) -> None:
+        """Who may not delete it is told to have it deleted."""
+
+        class Keeping(Writing):
+            def put_bytes(
+                self, key: str, data: bytes, attributes: dict[str, str], replaces: str | AnyVersion | None
+            ) -> str:
+                return super().put_bytes(key, b"X" + data[1:], attributes, replaces)
+
+            def remove(self, key: str) -> None:
+                raise NotAllowed("s3://in-memory", key, "access denied")
+
+        writing = Keeping(Requests(bucket(SERVICES["s3"]), "s3://in-memory", Patience()), MEBIBYTE, 1)
+        error = self.assertRaises(StoreError, writing.put, "a", Bytes(b"123"), LISTS_HEADERS, ANY_VERSION)
+        self.assertIn("access denied; delete it", str(error))
 
     def test_probing_leaves_nothing(self) -> None:
         """What is written to try conditional writes is gone afterwards, and they are tried once."""
@@ -259,6 +291,23 @@ class ProbingTests(SynchronousTestCase):
         ):
             self.assertEqual(has_conditional_writes(store), wanted)
             self.assertEqual(store.objects, {})
+
+    def test_lost_answer(self) -> None:
+        """A replacement that was done, but whose answer was lost, is refused when it is tried again: no proof."""
+
+        class Losing(Pretending):
+            lost = 1
+
+            def write(self, key: str, data: bytes, replaces: str | AnyVersion | None) -> str:
+                done = super().write(key, data, replaces)
+                if data == b"2" and self.lost:
+                    self.lost -= 1
+                    return super().write(key, data, replaces)
+                return done
+
+        store = Losing("create", "replace")
+        self.assertTrue(has_conditional_writes(store))
+        self.assertEqual((store.lost, store.objects), (0, {}))
 
     def test_cannot_be_tried(self) -> None:
         """Who may not write is told so, with the key; who may not delete is told nothing."""
