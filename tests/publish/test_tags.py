@@ -26,6 +26,17 @@ class Hasty(MemoryStore):
         return super().put(key, body, headers, replaces=replaces)
 
 
+class Removing(MemoryStore):
+    """A store in which somebody removes a tag while the documents are being written."""
+
+    def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> str:
+        """Write, and remove."""
+        version = super().put(key, body, headers, replaces=replaces)
+        if key.endswith("_repository.json"):
+            self.delete(f"v2/{NAME}/manifests/gone")
+        return version
+
+
 class TagsTests(MemoryTestCase):
     """Publishing under tags with conditions."""
 
@@ -59,6 +70,12 @@ class TagsTests(MemoryTestCase):
         self.assertIn(f"{NAME}:1 is there already", str(error))
         # Not even a blob was written.
         self.assertEqual(self.tree(), before)
+
+    def test_removed_meanwhile(self) -> None:
+        """A tag that is removed while the documents are written is in none of them in the end."""
+        self.store = Removing()
+        self.publish_as("image", ["1", "gone"])
+        self.assertEqual(self.names(), {"1": str(self.digests["image"])})
 
     def test_digest(self) -> None:
         """With a digest a tag is moved from there and from nowhere else."""
