@@ -112,7 +112,7 @@ class Removal:
                 )
             self._index.level(name, Touched(leaving=True))
             self._delete([repository_key(name), tags_key(name)])
-            self._delete([stat.key for stat in there if "/referrers/" in stat.key])
+            self._delete([stat.key for stat in there if _kind(stat.key) == "referrers"])
             self._delete([key for key in marked if not _is_by_digest(key)])
             ordered = _parents_first(name, self._manifests(name))
             self._delete([key for key in ordered if key in marked])
@@ -184,9 +184,13 @@ class Removal:
         return Changes(written, tuple(self._removed))
 
 
-def _is_manifest(key: str) -> bool:
+def _kind(key: str) -> str | None:
     place = place_of(key)
-    return place is not None and place.kind == "manifests"
+    return None if place is None else place.kind
+
+
+def _is_manifest(key: str) -> bool:
+    return _kind(key) == "manifests"
 
 
 def _is_by_digest(key: str) -> bool:

@@ -6,7 +6,7 @@ import json
 from sdr.publish.refused import Refused
 from sdr.stores.interface import NotReachable, Store
 from tests.publish.interleaving import SteppedStore
-from tests.publish.publishing import NAME, MemoryTestCase
+from tests.publish.publishing import NAME, MemoryTestCase, publish
 from tests.publish.trees import broken_references, snapshot_of
 from tests.stores.memory import MemoryStore
 
@@ -77,6 +77,18 @@ class RemovalTests(MemoryTestCase):
         # Whatever named something went before it did.
         kinds = ["referrers" if "/referrers/" in key else "digest" if ":" in key else "tag" for key in changes.removed]
         self.assertEqual(kinds, ["tag"] * 2 + ["referrers"] + ["tag"] * 2 + ["digest"] * (len(kinds) - 5))
+
+    def test_names_that_look_like_keys(self) -> None:
+        """A repository whose name has the words of keys in it goes in the same order, and alone."""
+        name = "a/referrers/manifests/tags"
+        for each in (name, "a", "a/referrers"):
+            publish(self.store, f"oci:{self.path}:index", each, "list", sleep=lambda _: None)
+        changes = self.removal().remove(name, None)
+        digests = [":" in key for key in changes.removed]
+        self.assertEqual(digests, sorted(digests))
+        self.assertEqual([key for key in self.store.objects if key.startswith(f"v2/{name}/")], [])
+        self.assertEqual(self.removal().remove("a", None).removed[-1].count("/"), 3)
+        self.assertTrue([key for key in self.store.objects if key.startswith("v2/a/referrers/manifests/list")])
 
     def test_interrupted(self) -> None:
         """Whenever it is interrupted, no reader finds a broken reference, and the same command ends it."""
