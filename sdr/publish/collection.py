@@ -56,7 +56,7 @@ class Collection:
     ) -> None:
         self._store, self._jobs, self._report, self._now, self._sleep = store, jobs, report, now, sleep
         self._marks = Marks(store)
-        self._index = Index(store, Writing(store, jobs, report), sleep=sleep)
+        self._index = Index(store, jobs, Writing(store, jobs, report), sleep=sleep)
 
     def collect(self, older_than: float, *, untagged: bool = False, dry_run: bool = False) -> Collected:
         """Sweep what was marked long enough ago, and mark what is of no use now.

@@ -10,29 +10,20 @@ overwritten are found by whichever of the two comes last; the line of a reposito
 overwritten before its publisher looked again, and else by the next publish there, or by ``sdr index``.
 """
 
-import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from sdr.publish.image import ImageManifest
+from sdr.publish.jobs import Jobs
+from sdr.publish.keeping import Documents, Found
 from sdr.publish.referrers import merged, present
-from sdr.publish.truth import SLACK, Truth, read, tags_of
+from sdr.publish.truth import SLACK, Truth, tags_of
 from sdr.publish.writing import Writing
 from sdr.registry.grammar import Digest
-from sdr.stores.interface import ANY_VERSION, AnyVersion, Bytes, Changed, NotThere, Stat, Store, StoreError
+from sdr.stores.interface import NotThere, Stat, Store
 from sdr.tree import documents, headers, keys
-from sdr.tree.documents import BadDocument
-
-T = TypeVar("T")
-
-#: How often a document is merged anew before giving up, and the longest pause between two tries, in milliseconds.
-TRIES = 100
-PAUSE = 500
-
-#: Where nothing can be conditional: between writing and looking again, in milliseconds.
-SETTLE = (50, 250)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +54,6 @@ class Touched:
         object.__setattr__(self, "by_subject", found)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A document as it was read."""
-
-    key: str
-    data: bytes | None
-    stat: Stat | None
-
-    @property
-    def since(self) -> float | None:
-        return self.stat.modified if self.stat else None
-
-
 class Index:
     """The derived documents of one store.
 
@@ -84,23 +62,34 @@ class Index:
     """
 
     def __init__(
-        self, store: Store, writing: Writing, *, mends: bool = False, sleep: Callable[[float], None] = time.sleep
+        self,
+        store: Store,
+        jobs: Jobs,
+        writing: Writing,
+        *,
+        mends: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._store, self._writing, self._mends, self._sleep = store, writing, mends, sleep
-        self._told: set[str] = set()
+        self._store, self._documents = store, Documents(store, jobs, writing, mends=mends, sleep=sleep)
 
     def check(self, name: str, touched: Touched) -> None:
         """Read the documents that :meth:`level` would change: a malformed one is better known before the tag moves.
 
         :raise StoreError: if one is not what sdr writes there.
         """
-        prefix = keys.list_of(name)
-        self._decoded(self._read(keys.tags_key(name)), lambda data: documents.decode_tags(data, name))
-        self._decoded(self._read(keys.repository_key(name)), lambda data: documents.decode_repository(data, name))
-        for subject in touched.by_subject:
-            self._decoded(self._read(keys.referrers_key(name, subject)), documents.decode_referrers)
-        self._decoded(self._read(keys.list_key(prefix)), lambda data: documents.decode_list(data, prefix))
-        self._decoded(self._read(keys.LISTS_KEY), documents.decode_lists)
+        prefix, each = keys.list_of(name), self._documents
+        each.hold(_needed(name, touched))
+        for key, found in each.held.items():
+            if key == keys.tags_key(name):
+                each.decoded(found, lambda data: documents.decode_tags(data, name))
+            elif key == keys.repository_key(name):
+                each.decoded(found, lambda data: documents.decode_repository(data, name))
+            elif key == keys.list_key(prefix):
+                each.decoded(found, lambda data: documents.decode_list(data, prefix))
+            elif key == keys.LISTS_KEY:
+                each.decoded(found, documents.decode_lists)
+            else:
+                each.decoded(found, documents.decode_referrers)
 
     def level(self, name: str, touched: Touched) -> None:
         """Bring each document level that has to do with a repository, in the order of :class:`sdr.tree.keys.Stage`.
@@ -116,11 +105,11 @@ class Index:
         if touched.leaving:
             # Nothing may lead to what is about to be removed.
             steps = steps[1:]
-        self._settled(steps)
+        self._documents.settle(steps, _needed(name, touched))
 
     def level_repository(self, name: str, touched: Touched) -> None:
         """Bring level what is in a repository; :meth:`level_lists` is to follow."""
-        self._settled([lambda: self._repository(name, touched)])
+        self._documents.settle([lambda: self._repository(name, touched)])
 
     def level_lists(self, names: Iterable[str]) -> None:
         """Bring every list, and the list of lists, level.
@@ -131,63 +120,42 @@ class Index:
         for name in names:
             by_prefix.setdefault(keys.list_of(name), set()).add(name)
         steps = [self._list_step(prefix, here) for prefix, here in sorted(by_prefix.items())]
-        self._settled([*steps, lambda: self._lists(set(by_prefix), exact=True)])
+        self._documents.settle([*steps, lambda: self._lists(set(by_prefix), exact=True)])
 
     def _list_step(self, prefix: str, names: set[str]) -> Callable[[], bool]:
         return lambda: self._list(prefix, names, exact=True)
 
-    def _settled(self, steps: Iterable[Callable[[], bool]]) -> None:
-        """Take the steps, each until nobody interferes; each tells whether it wrote anything."""
-        for _ in range(TRIES):
-            wrote = [self._uninterrupted(step) for step in steps]
-            if self._store.conditional_writes or not any(wrote):
-                return
-            low, high = SETTLE
-            self._sleep((low + secrets.randbelow(high - low)) / 1000)
-        raise StoreError(self._store.location, "", f"others overwrote the catalog {TRIES} times; run sdr index")
-
-    def _uninterrupted(self, step: Callable[[], bool]) -> bool:
-        changed = None
-        for attempt in range(TRIES):
-            try:
-                return step()
-            except Changed as error:
-                changed = error
-                self._sleep(secrets.randbelow(min(PAUSE, 2 ** min(attempt, 16)) + 1) / 1000)
-        assert changed is not None
-        raise StoreError(self._store.location, changed.key, f"others changed it {TRIES} times; run the command again")
-
     def _repository(self, name: str, touched: Touched) -> bool:
         """Level what a repository has, all of it read before the truth is looked for."""
-        repository, tags = self._read(keys.repository_key(name)), self._read(keys.tags_key(name))
-        known = self._decoded(repository, lambda data: documents.decode_repository(data, name).tags) or {}
-        self._decoded(tags, lambda data: documents.decode_tags(data, name))
-        before = [self._read(keys.referrers_key(name, subject)) for subject in touched.by_subject]
+        repository, tags = self._documents.read(keys.repository_key(name)), self._documents.read(keys.tags_key(name))
+        known = self._documents.decoded(repository, lambda data: documents.decode_repository(data, name).tags) or {}
+        self._documents.decoded(tags, lambda data: documents.decode_tags(data, name))
+        before = [self._documents.read(keys.referrers_key(name, subject)) for subject in touched.by_subject]
         truth = tags_of(self._store, name, known, repository.since, touched.tags)
         entries = {tag: entry for tag, entry in truth.tags.items() if tag not in touched.hidden}
         # A repository without a tag has no documents, unless it had one.
         is_documented = bool(entries) or repository.data is not None
         wrote = False
         if is_documented:
-            wrote = self._write(tags, documents.encode_tags(name, entries), headers.TAGS_HEADERS)
+            wrote = self._documents.write(tags, documents.encode_tags(name, entries), headers.TAGS_HEADERS)
         for found, (subject, attached) in zip(before, touched.by_subject.items(), strict=True):
             referrers = self._referrers(name, subject, found, attached, truth, touched)
-            wrote |= self._write(found, documents.encode_referrers(referrers), headers.REFERRERS_HEADERS)
+            wrote |= self._documents.write(found, documents.encode_referrers(referrers), headers.REFERRERS_HEADERS)
         if not is_documented:
             return wrote
         document = documents.encode_repository(documents.Repository(name, entries))
-        return self._write(repository, document, headers.REPOSITORY_HEADERS) | wrote
+        return self._documents.write(repository, document, headers.REPOSITORY_HEADERS) | wrote
 
     def _referrers(
         self,
         name: str,
         subject: Digest,
-        found: _Found,
+        found: Found,
         attached: Iterable[ImageManifest],
         truth: Truth,
         touched: Touched,
     ) -> Iterable[Mapping[str, Any]]:
-        listed = self._decoded(found, documents.decode_referrers) or ()
+        listed = self._documents.decoded(found, documents.decode_referrers) or ()
         entries = merged(self._store, name, subject, listed, found.since, attached, truth)
         if subject in touched.subjects:
             entries = present(self._store, name, subject, entries, attached)
@@ -199,20 +167,21 @@ class Index:
 
         :param exact: look at all that it names, and not only at these repositories.
         """
-        found = self._read(keys.list_key(prefix))
-        known = self._decoded(found, lambda data: documents.decode_list(data, prefix)) or {}
+        found = self._documents.read(keys.list_key(prefix))
+        known = self._documents.decoded(found, lambda data: documents.decode_list(data, prefix)) or {}
         revisions = dict(known)
-        for name in sorted({*names, *(known if exact else ())}):
-            document = None if name in leaving else read(self._store, keys.repository_key(name))[0]
-            _set(revisions, name, document)
+        wanted = {keys.repository_key(name): name for name in sorted({*names, *(known if exact else ())})}
+        read = self._documents.read_all(wanted)
+        for key, name in wanted.items():
+            _set(revisions, name, None if name in leaving else read[key])
         if found.data is None and not revisions:
             return False
-        return self._write(found, documents.encode_list(revisions), headers.LIST_HEADERS)
+        return self._documents.write(found, documents.encode_list(revisions), headers.LIST_HEADERS)
 
     def _lists(self, prefixes: Collection[str], *, exact: bool = False) -> bool:
         """Level the list of lists; a list that a publisher wrote and died before it got here is found too."""
-        found = self._read(keys.LISTS_KEY)
-        known = self._decoded(found, documents.decode_lists) or {}
+        found = self._documents.read(keys.LISTS_KEY)
+        known = self._documents.decoded(found, documents.decode_lists) or {}
         revisions = dict(known)
         listed = self._listed_lists()
         doubtful = {
@@ -220,14 +189,15 @@ class Index:
             for prefix, stat in listed.items()
             if exact or prefix not in known or found.since is None or stat.modified >= found.since - SLACK
         }
-        for prefix in sorted({*prefixes, *doubtful, *(known if exact else ())}):
-            _set(revisions, prefix, read(self._store, keys.list_key(prefix))[0])
+        wanted = {keys.list_key(prefix): prefix for prefix in sorted({*prefixes, *doubtful, *(known if exact else ())})}
+        for key, document in self._documents.read_all(wanted).items():
+            _set(revisions, wanted[key], document)
         if found.data is None and not revisions:
             return False
-        return self._write(found, documents.encode_lists(revisions), headers.LISTS_HEADERS)
+        return self._documents.write(found, documents.encode_lists(revisions), headers.LISTS_HEADERS)
 
     def _prefixes(self) -> set[str]:
-        known = self._decoded(self._read(keys.LISTS_KEY), documents.decode_lists) or {}
+        known = self._documents.decoded(self._documents.read(keys.LISTS_KEY), documents.decode_lists) or {}
         return {*known, *self._listed_lists()}
 
     def _listed_lists(self) -> dict[str, Stat]:
@@ -242,37 +212,17 @@ class Index:
             return {}
         return lists
 
-    def _read(self, key: str) -> _Found:
-        return _Found(key, *read(self._store, key))
 
-    def _decoded(self, found: _Found, decode: Callable[[bytes], T]) -> T | None:
-        """Decode a document; ``None`` where there is none, or where it is to be made anew."""
-        if found.data is None:
-            return None
-        try:
-            return decode(found.data)
-        except BadDocument as error:
-            if self._mends:
-                return None
-            reason = f"this is not what sdr writes there ({error}); sdr index makes it anew"
-            raise StoreError(self._store.location, found.key, reason) from error
-
-    def _write(self, found: _Found, data: bytes, with_headers: headers.Headers) -> bool:
-        """Put a document back, if that changes it."""
-        if data == found.data:
-            # Each is told once, however often it is looked at again.
-            if found.key not in self._told:
-                self._writing.skip(found.key, len(data))
-            self._told.add(found.key)
-            return False
-        replaces: str | AnyVersion | None = found.stat.version if found.stat else None
-        if not self._store.conditional_writes:
-            if self._read(found.key).data != found.data:
-                raise Changed(self._store.location, found.key, "somebody else has changed it meanwhile")
-            replaces = ANY_VERSION
-        self._writing.put(found.key, Bytes(data), with_headers, replaces=replaces)
-        self._told.add(found.key)
-        return True
+def _needed(name: str, touched: Touched) -> list[str]:
+    """Return the keys of the documents that have to do with a repository."""
+    referrers = [keys.referrers_key(name, subject) for subject in touched.by_subject]
+    return [
+        keys.repository_key(name),
+        keys.tags_key(name),
+        *referrers,
+        keys.list_key(keys.list_of(name)),
+        keys.LISTS_KEY,
+    ]
 
 
 def _set(revisions: dict[str, str], key: str, document: bytes | None) -> None:

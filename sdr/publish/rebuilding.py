@@ -53,7 +53,7 @@ class Rebuilding:
         :raise sdr.stores.interface.StoreError: if the store fails.
         """
         writing = Writing(self._store, self._jobs, self._report)
-        index = Index(self._store, writing, mends=True, sleep=self._sleep)
+        index = Index(self._store, self._jobs, writing, mends=True, sleep=self._sleep)
         repositories = self._repositories()
         for name, repository in sorted(repositories.items()):
             self._jobs.go_on()

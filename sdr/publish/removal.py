@@ -43,7 +43,7 @@ class Removal:
     ) -> None:
         self._store, self._jobs, self._now = store, jobs, now
         self._writing = Writing(store, jobs, report)
-        self._index = Index(store, self._writing, sleep=sleep)
+        self._index = Index(store, jobs, self._writing, sleep=sleep)
         self._marks = Marks(store)
         self._removed: list[str] = []
 

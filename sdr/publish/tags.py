@@ -34,9 +34,10 @@ class Tags:
         expected: Expected | None,
         sleep: Callable[[float], None],
     ) -> None:
-        self._store, self._report, self._writing = store, report, writing
+        self._store, self._jobs, self._report, self._writing = store, jobs, report, writing
         self._name, self._expected = name, expected
-        self._guard, self._index = Guard(store, jobs, report, sleep=sleep), Index(store, writing, sleep=sleep)
+        self._before: dict[str, bytes | None] = {}
+        self._guard, self._index = Guard(store, jobs, report, sleep=sleep), Index(store, jobs, writing, sleep=sleep)
 
     def check(self, root: ImageManifest, tags: Sequence[str], touched: Touched) -> None:
         """Look whether the tags are as expected, and the derived documents well-formed; nothing is written.
@@ -46,11 +47,12 @@ class Tags:
         for tag in tags:
             if tag == RESERVED_TAG:
                 raise Refused(f"{tag!r} is the name of a file that sdr itself writes; use another tag")
-            if self._expected is not None:
-                data, _ = read(self._store, manifest_key(self._name, tag))
-                if data != root.data:
-                    self._expected.require(f"{self._name}:{tag}", data)
-        self._index.check(self._name, touched)
+        looks: list[Callable[[], None]] = [partial(self._look, tag) for tag in tags]
+        looks.append(partial(self._index.check, self._name, touched))
+        self._jobs.run(_do, looks)
+        for tag, data in self._before.items():
+            if self._expected is not None and data != root.data:
+                self._expected.require(f"{self._name}:{tag}", data)
         if self._expected is not None and not self._store.conditional_writes:
             self._report.say(
                 "this store has no conditional writes: --if-tag does not see a publisher at the same moment"
@@ -83,9 +85,16 @@ class Tags:
         if any(self._store.head(key) is None for key in keys):
             self._index.level(self._name, touched)
 
+    def _look(self, tag: str) -> None:
+        self._before[tag] = read(self._store, manifest_key(self._name, tag))[0]
+
     def _put(self, root: ImageManifest, tag: str) -> None:
         key = manifest_key(self._name, tag)
-        data, stat = read(self._store, key)
+        # As it was before the image was written will do, once, where nothing is expected: the last one wins.
+        if self._expected is None and tag in self._before:
+            data, stat = self._before.pop(tag), None
+        else:
+            data, stat = read(self._store, key)
         if data == root.data:
             self._writing.skip(key, len(root.data))
             return
@@ -104,6 +113,10 @@ class Tags:
             raise Refused(
                 f"{self._name}:{tag} was moved by another publisher just now; --if-tag leaves it be"
             ) from error
+
+
+def _do(look: Callable[[], None]) -> None:
+    look()
 
 
 def put_blob(writing: Writing, blob: Blob) -> None:

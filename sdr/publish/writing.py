@@ -43,15 +43,21 @@ class Writing:
         with self._lock:
             return Account(tuple(self._written), self._written_bytes, self._skipped, self._skipped_bytes)
 
-    def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> None:
-        """Write an object; see :meth:`sdr.stores.interface.Store.put`."""
+    @property
+    def count(self) -> int:
+        """How many objects were written so far."""
+        return len(self._written)
+
+    def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> str:
+        """Write an object and return its version; see :meth:`sdr.stores.interface.Store.put`."""
         self._jobs.go_on()
         task = self._report.begin(key, body.size)
-        self._store.put(key, _Watched(body, task.moved, self._jobs), headers, replaces=replaces)
+        version = self._store.put(key, _Watched(body, task.moved, self._jobs), headers, replaces=replaces)
         task.ended("written")
         with self._lock:
             self._written.append(key)
             self._written_bytes += body.size
+        return version
 
     def skip(self, key: str, size: int) -> None:
         """Note that an object is there already."""

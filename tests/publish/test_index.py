@@ -102,7 +102,7 @@ class IndexTests(MemoryTestCase):
 
     def index(self, store: Store) -> Index:
         """Return the documents of a store."""
-        return Index(store, Writing(store, Jobs(1), Silent()), sleep=at_once)
+        return Index(store, Jobs(1), Writing(store, Jobs(1), Silent()), sleep=at_once)
 
     def test_gives_up(self) -> None:
         """A document that others change without end is given up with a line that says so."""
