@@ -17,8 +17,8 @@ REVALIDATE = "no-cache"
 _BLOB = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)")
 _LIST = re.compile(r"v2/_repositories/[0-9a-f]{3}\.ndjson")
 # The tree of 2014: images by id, and repositories by namespace and name.
-_V1 = re.compile(r"images/[0-9a-f]{16,64}/[a-z_]+|repositories(?:/[A-Za-z0-9_][A-Za-z0-9._-]*){2,}")
-_V1_JSON = frozenset({"json", "ancestry", "tags", "images"})
+_V1_IMAGE = re.compile(r"images/(?:[0-9a-f]{64}|[0-9a-f]{16})/([a-z_]+)")
+_V1_REPOSITORY = re.compile(r"repositories(?:/[A-Za-z0-9_][A-Za-z0-9._-]*){2,}/([A-Za-z0-9_][A-Za-z0-9._-]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,11 @@ REPOSITORY_HEADERS = Headers(JSON, REVALIDATE)
 LIST_HEADERS = Headers(NDJSON, REVALIDATE)
 LISTS_HEADERS = Headers(JSON, REVALIDATE)
 GC_HEADERS = Headers(JSON, REVALIDATE)
+# Ids of images are derived from what is in them, or were never used twice.
+V1_IMAGE_HEADERS = Headers(JSON, IMMUTABLE)
+V1_LAYER_HEADERS = Headers(OCTET_STREAM, IMMUTABLE)
+V1_TAG_HEADERS = Headers(OCTET_STREAM, SHORT)
+V1_REPOSITORY_HEADERS = Headers(JSON, SHORT)
 
 
 def headers_of(key: str) -> Headers | None:
@@ -65,8 +70,10 @@ def headers_of(key: str) -> Headers | None:
     if (found := _BLOB.fullmatch(key)) is not None:
         digest = _digest(f"{found[1]}:{found[2]}")
         return None if digest is None else blob_headers(digest)
-    if _V1.fullmatch(key):
-        return Headers(JSON if key.rpartition("/")[2] in _V1_JSON else OCTET_STREAM, SHORT)
+    if (found := _V1_IMAGE.fullmatch(key)) is not None:
+        return V1_LAYER_HEADERS if found[1] == "layer" else V1_IMAGE_HEADERS
+    if (found := _V1_REPOSITORY.fullmatch(key)) is not None:
+        return V1_TAG_HEADERS if found[1].startswith("tag_") else V1_REPOSITORY_HEADERS
     return _repository_headers(key)
 
 
