@@ -4,7 +4,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -55,19 +54,39 @@ class Aside:
 
     def create(self) -> Part:
         """Start a new file; the first call also removes what killed publishers left."""
-        self._make()
-        with self._sweep:
-            if not self._swept:
-                self._remove_leftovers()
-                self._swept = True
+        self._prepare()
         while True:
-            path = self._path / f"{secrets.token_hex(8)}.part"
+            path = self._new_path()
             file = path.open("xb")
             try:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 # Another publisher may have swept it between these two lines.
                 if os.fstat(file.fileno()).st_nlink:
                     return Part(file, path)
+            except OSError:
+                path.unlink(missing_ok=True)
+                file.close()
+                raise
+            file.close()
+
+    def link(self, source: Path) -> Part:
+        """Give a file that is not to be written a second name.
+
+        :raise OSError: if the file system has no such links, or permits none to this file.
+        """
+        self._prepare()
+        while True:
+            path = self._new_path()
+            file = source.open("rb")
+            try:
+                # Others may be linking it too.
+                fcntl.flock(file, fcntl.LOCK_SH)
+                # A link to a symbolic link would be one, and lead elsewhere from here.
+                os.link(source.resolve(), path)
+                # Another file may have taken its place between these lines, and nothing keeps that from being swept.
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    return Part(file, path)
+                path.unlink(missing_ok=True)
             except OSError:
                 path.unlink(missing_ok=True)
                 file.close()
@@ -83,6 +102,16 @@ class Aside:
             # A lock belongs to the open file, so opening it anew is what keeps threads apart.
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+    def _prepare(self) -> None:
+        self._make()
+        with self._sweep:
+            if not self._swept:
+                self._remove_leftovers()
+                self._swept = True
+
+    def _new_path(self) -> Path:
+        return self._path / f"{os.urandom(8).hex()}.part"
 
     def _make(self) -> None:
         self._path.mkdir(mode=0o700, exist_ok=True)

@@ -31,6 +31,8 @@ _REASONS = {
     "or an object store",
     errno.EXDEV: "it is on another file system than the store's root, so it cannot be written whole",
 }
+#: Another file system, one without links, too many of them, or somebody else's file.
+_NO_LINKS = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS})
 _NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
@@ -82,6 +84,9 @@ class DirectoryStore:
             raise Changed(self.location, key, "something else is there by now")
         if there is not None:
             _age(part, path.stat().st_mtime)
+        self._rename(part, path)
+
+    def _rename(self, part: Path, path: Path) -> None:
         for attempt in range(ATTEMPTS):
             try:
                 _make_directories(path.parent)
@@ -92,6 +97,32 @@ class DirectoryStore:
                 if attempt == ATTEMPTS - 1:
                     raise
         _sync_directory(path.parent)
+
+    def copy(self, source: str, key: str, headers: Headers) -> str | None:
+        """Give a file a second name: files are replaced and never changed, so that neither is touched by the other.
+
+        Not over a file of the same second or a later one: the two names share their mtime, which must grow.
+        """
+        path = self._path(key)
+        if self.head(source) is None:
+            raise NotThere(self.location, source, "there is no such object")
+        with self._errors(source):
+            try:
+                part = self._aside.link(self._path(source))
+            except OSError as error:
+                if error.errno in _NO_LINKS:
+                    return None
+                raise
+        with part, self._errors(key):
+            found = os.fstat(part.fileno())
+            # Whatever put the source there need not have synced it.
+            os.fsync(part.fileno())
+            with self._aside.locked(key):
+                there = path.stat() if self.head(key) is not None else None
+                if there is not None and not os.path.samestat(there, found) and _second(there) >= _second(found):
+                    return None
+                self._rename(Path(part.name), path)
+            return _stat(key, found).version
 
     def get(self, key: str) -> tuple[bytes, Stat]:
         """Read a file whole."""
@@ -239,6 +270,10 @@ class _Part(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+def _second(found: os.stat_result) -> int:
+    return found.st_mtime_ns // 1_000_000_000
 
 
 def _age(part: Path, replaced: float) -> None:

@@ -133,6 +133,17 @@ class Store(Protocol):
         """
         ...
 
+    def copy(self, source: str, key: str, headers: Headers) -> str | None:
+        """Make a key hold the bytes of another without sending them, replacing what is there, and return the version.
+
+        What becomes of the one later does not touch the other.
+
+        :return: ``None`` if this store cannot do that, or not with these objects; nothing was written.
+        :raise NotThere: if there is no source.
+        :raise StoreError: if it could not be written.
+        """
+        ...
+
     def get(self, key: str) -> tuple[bytes, Stat]:
         """Read a small object whole (a manifest, a derived document), as it is by now.
 

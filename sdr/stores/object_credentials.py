@@ -3,10 +3,12 @@
 import os
 import threading
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    import botocore.session
     from obstore.store import S3Credential
 
 
@@ -17,22 +19,38 @@ class BadOption(ValueError):
 class Profile:
     """A profile of ``~/.aws``; called by obstore when it needs credentials, which may ask the network.
 
+    Nothing is read before something is asked for.
+
     :param name: the profile, or nothing for the default.
     """
 
     def __init__(self, name: str | None, files: Mapping[str, str]) -> None:
-        import botocore.session
-        from botocore.exceptions import BotoCoreError
-
-        self._session = botocore.session.Session(profile=name)
-        for variable, path in files.items():
-            self._session.set_config_variable(variable, path)
-        try:
-            self._settings: Mapping[str, Any] = self._session.get_scoped_config()
-        except BotoCoreError as error:
-            raise BadOption(f"AWS_PROFILE: {error}") from error
+        self._name, self._files = name, files
         self._lock = threading.Lock()
         self._provider: Any = None
+
+    @cached_property
+    def _session(self) -> "botocore.session.Session":
+        # It takes longer to import than a small image to publish, and who has all in the environment needs none of it.
+        import botocore.session
+
+        session = botocore.session.Session(profile=self._name)
+        for variable, path in self._files.items():
+            session.set_config_variable(variable, path)
+        return session
+
+    def require(self) -> Mapping[str, Any]:
+        """Return the profile's settings.
+
+        :raise BadOption: if there is no such profile.
+        """
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            found: Mapping[str, Any] = self._session.get_scoped_config()
+        except BotoCoreError as error:
+            raise BadOption(f"AWS_PROFILE: {error}") from error
+        return found
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self | None:
@@ -49,7 +67,7 @@ class Profile:
 
     def setting(self, name: str) -> str:
         """Return a setting of the profile, or the empty string."""
-        found = self._settings.get(name, "")
+        found = self.require().get(name, "")
         return found if isinstance(found, str) else ""
 
     def __call__(self) -> "S3Credential":

@@ -81,19 +81,21 @@ class Service:
     :param md5: whether the ETag of an object written in one part is the MD5 of its bytes, unless it is encrypted.
     :param generations: whether writes are conditional on a number that listings do not have.
     :param begins_anywhere: whether listing can begin at any key, without reading all keys before it.
+    :param copies: whether an object that the service says it has copied is there.
     """
 
     digest: str = "docker-content-digest"
     md5: bool = False
     generations: bool = False
     begins_anywhere: bool = True
+    copies: bool = True
 
 
 SERVICES = {
     "s3": Service(md5=True),
     "gs": Service(generations=True),
-    # Metadata names are identifiers there.
-    "az": Service(digest="docker_content_digest", begins_anywhere=False),
+    # Metadata names are identifiers there. A copy may be made after the answer, and obstore does not tell of that.
+    "az": Service(digest="docker_content_digest", begins_anywhere=False, copies=False),
 }
 
 
@@ -168,6 +170,7 @@ def _s3(bucket: str, environment: Mapping[str, str], client: dict[str, Any]) -> 
     profile = Profile.of(environment)
     if not any(environment.get(name) for name in _S3_CREDENTIALS):
         if profile is not None:
+            profile.require()
             options["credential_provider"] = profile
         elif environment.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
             options["credential_provider"] = _none

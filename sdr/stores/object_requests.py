@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from sdr.stores.interface import NotReachable, Stat, StoreError
+from sdr.stores.interface import NotReachable, Served, Stat, StoreError
 from sdr.stores.object_errors import translated
 from sdr.stores.object_options import Opened
 from sdr.stores.object_throttling import retry_after
@@ -88,6 +88,11 @@ class Requests:
         """Return what obstore says of an object, its key without the store's prefix."""
         stat = self.stat_in_bucket(found)
         return self.in_store(stat)
+
+    def served(self, attributes: Any) -> Served:
+        """Return the headers that obstore says an object is sent with."""
+        names = ("Content-Type", "Cache-Control", "Content-Encoding", self.service.digest)
+        return Served(*(attributes.get(name) for name in names))
 
     def in_store(self, stat: Stat) -> Stat:
         """Take the store's prefix off a key."""

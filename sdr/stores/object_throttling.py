@@ -1,10 +1,7 @@
 """How long a store wants to be left alone."""
 
 import time
-import urllib.error
-import urllib.request
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import obstore
@@ -15,6 +12,10 @@ def retry_after(store: Any, path: str) -> float | None:
 
     :return: seconds, or ``None`` if the store did not say.
     """
+    # They take long to import, and few stores ask for patience.
+    import urllib.error
+    import urllib.request
+
     try:
         url = obstore.sign(store, "HEAD", path, timedelta(minutes=5))
         request = urllib.request.Request(url, method="HEAD")  # noqa: S310
@@ -30,6 +31,8 @@ def retry_after(store: Any, path: str) -> float | None:
 
 def seconds(said: str, now: float) -> float | None:
     """Return what a Retry-After header says, which is seconds or a date."""
+    from email.utils import parsedate_to_datetime
+
     if said.strip().isdecimal():
         return float(said)
     try:

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 import obstore
 
 from sdr.stores.interface import ANY_VERSION, AnyVersion, Body, NotAllowed, NotThere, Served, Stat, StoreError
+from sdr.stores.object_copying import Copying
 from sdr.stores.object_errors import FORBIDDEN, FORBIDDEN_OR_NOT_THERE, NO_RANGE
 from sdr.stores.object_listing import PASSED_OVER, listed
 from sdr.stores.object_options import Opened
@@ -52,6 +53,7 @@ class ObjectStore:
         self.location = location
         self._requests = Requests(bucket, location, patience or Patience())
         self._writing = Writing(self._requests, part, parts_at_once)
+        self._copying = Copying(self._requests)
         self._conditional: bool | None = None
         self._probing = threading.Lock()
 
@@ -66,6 +68,10 @@ class ObjectStore:
     def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> str:
         """Write an object, in parts if it is large; see :class:`sdr.stores.interface.Store`."""
         return self._writing.put(key, body, headers, replaces)
+
+    def copy(self, source: str, key: str, headers: Headers) -> str | None:
+        """Have the service copy an object, which keeps the headers that it has."""
+        return self._copying.copy(source, key, headers)
 
     def get(self, key: str) -> tuple[bytes, Stat]:
         """Read an object whole."""
@@ -132,13 +138,8 @@ class ObjectStore:
 
         def look() -> Served:
             with self._requests.errors(key):
-                found = obstore.get(self._requests.at_once, path, options={"head": True}).attributes
-            return Served(
-                found.get("Content-Type"),
-                found.get("Cache-Control"),
-                found.get("Content-Encoding"),
-                found.get(self._requests.service.digest),
-            )
+                found = obstore.get(self._requests.at_once, path, options={"head": True})
+            return self._requests.served(found.attributes)
 
         return self._requests.retried(key, look)
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from io import BufferedReader
 from typing import BinaryIO
+from urllib.parse import quote
 
 import requests
 
@@ -92,10 +93,7 @@ class SwiftStore:
 
     def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> str:
         """Upload an object; see :class:`sdr.stores.interface.Store`. Conditions are looked at, but not atomically."""
-        name = self._name(key)
-        sent = {"Content-Type": headers.content_type, "Cache-Control": headers.cache_control}
-        if headers.digest is not None:
-            sent["X-Object-Meta-Docker-Content-Digest"] = str(headers.digest)
+        name, sent = self._name(key), _sent(headers)
         if replaces is None:
             sent["If-None-Match"] = "*"
         elif isinstance(replaces, str):
@@ -132,6 +130,27 @@ class SwiftStore:
         except NotThere as error:
             raise self._container.missing() from error
         return md5
+
+    def copy(self, source: str, key: str, headers: Headers) -> str | None:
+        """Have Swift copy an object, but no large one: it would join that in one, or have both share its segments."""
+        from_name, name = self._name(source), self._name(key)
+        large = self._container.ask(
+            "HEAD",
+            from_name,
+            key=source,
+            headers=NEWEST,
+            read=lambda answer: _is_large(answer.headers) or "X-Object-Manifest" in answer.headers,
+        )
+        if large:
+            return None
+        copied = {"X-Copy-From": quote(f"/{self._container.name}/{from_name}"), "X-Fresh-Metadata": "true"}
+        return self._container.ask(
+            "PUT",
+            name,
+            key=key,
+            headers={**_sent(headers), **copied, "Content-Length": "0"},
+            read=lambda answer: answer.headers["Etag"].strip('"'),
+        )
 
     def get(self, key: str) -> tuple[bytes, Stat]:
         """Read an object whole."""
@@ -204,6 +223,13 @@ class SwiftStore:
         if key.startswith(SEGMENTS) or "\0" in key or any(part in ("", ".", "..") for part in key.split("/")):
             raise StoreError(self.location, key, "not a key")
         return self._prefix + key
+
+
+def _sent(headers: Headers) -> dict[str, str]:
+    sent = {"Content-Type": headers.content_type, "Cache-Control": headers.cache_control}
+    if headers.digest is not None:
+        sent["X-Object-Meta-Docker-Content-Digest"] = str(headers.digest)
+    return sent
 
 
 def _is_large(headers: Mapping[str, str]) -> bool:

@@ -28,6 +28,11 @@ class SteppedStore:
         self._step()
         return self._store.put(key, body, headers, replaces=replaces)
 
+    def copy(self, source: str, key: str, headers: Headers) -> str | None:
+        """Copy."""
+        self._step()
+        return self._store.copy(source, key, headers)
+
     def get(self, key: str) -> tuple[bytes, Stat]:
         """Read."""
         self._step()

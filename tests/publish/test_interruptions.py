@@ -5,8 +5,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,8 @@ from tests.publish.publishing import NAME, PublishingTestCase, publish
 from tests.publish.trees import broken_references, snapshot, snapshot_of, stale_documents
 from tests.stores.memory import MemoryStore
 
+T = TypeVar("T")
+
 #: Publishes, and kills itself (-9) instead of the write of a given number, or right after it.
 SUICIDAL = """
 import os, signal, sys, threading
@@ -36,12 +39,16 @@ root, source, tag, dies_at, when = sys.argv[1:]
 class Suicidal(DirectoryStore):
     left, lock = int(dies_at), threading.Lock()
     def put(self, *arguments, **options):
+        return self.write(super().put, *arguments, **options)
+    def copy(self, *arguments):
+        return self.write(super().copy, *arguments)
+    def write(self, write, *arguments, **options):
         with self.lock:
             self.left -= 1
             dies = self.left == 0
         if dies and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        version = super().put(*arguments, **options)
+        version = write(*arguments, **options)
         if dies:
             os.kill(os.getpid(), signal.SIGKILL)
         return version
@@ -67,15 +74,22 @@ class FailingStore:
 
     def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> str:
         """Write, or fail."""
+        return self._write(key, lambda: self._store.put(key, body, headers, replaces=replaces))
+
+    def copy(self, source: str, key: str, headers: Headers) -> str | None:
+        """Copy, or fail: that is a write too."""
+        return self._write(key, lambda: self._store.copy(source, key, headers))
+
+    def _write(self, key: str, write: Callable[[], T]) -> T:
         with self._lock:
             self._left -= 1
             fails = self._left == 0
         if fails and not self._written:
             raise NotReachable(self.location, key, "the connection was lost")
-        version = self._store.put(key, body, headers, replaces=replaces)
+        done = write()
         if fails:
             raise NotReachable(self.location, key, "the connection was lost")
-        return version
+        return done
 
     def list(self, prefix: str, *, delimiter: str = "") -> Iterator[Stat | str]:
         """List."""

@@ -157,6 +157,17 @@ class MotoPartsTests(SynchronousTestCase):
         store.delete("blobs/sha256/00")
         self.assertEqual(list(store.list("")), [])
 
+    def test_copy(self) -> None:
+        """What was written in parts is copied whole, and the copy outlives it."""
+        store, digest = parts_store(self.environment()), Digest.of(LARGE)
+        store.put("a", Bytes(LARGE), blob_headers(digest))
+        self.assertIsNone(store.copy("a", "b", LISTS_HEADERS))
+        version = store.copy("a", "b", blob_headers(digest))
+        store.delete("a")
+        data, stat = store.get("b")
+        self.assertEqual((data == LARGE, stat.version), (True, version))
+        self.assertEqual(store.served("b").digest, str(digest))
+
     def test_a_body_that_fails(self) -> None:
         """A body that fails or ends in its third part leaves nothing, and what it replaces is still there."""
         environment = self.environment()
@@ -303,6 +314,23 @@ class FaultsTests(SynchronousTestCase):
             self.proxy.faults[:] = [fault]
             self.assertEqual(len(list(store.list("", delimiter="/"))), number + 1)
             self.assertEqual(self.proxy.faults, [])
+
+    def test_copy_fails(self) -> None:
+        """A copy that fails once is made again; a service that knows none is asked once, and that is no error."""
+        store = self.store
+        store.put("a", Bytes(b"1"), LISTS_HEADERS)
+        for fault in (Fault(503, only="PUT"), Fault(only="PUT"), Fault(503, only="HEAD"), Fault(429, only="PUT")):
+            self.proxy.faults[:] = [fault]
+            self.assertIsNotNone(store.copy("a", "b", LISTS_HEADERS))
+            self.assertEqual((store.get("b")[0], self.proxy.faults), (b"1", []))
+            store.delete("b")
+        denied = b"<Error><Code>AccessDenied</Code></Error>"
+        self.proxy.faults[:] = [Fault(403, body=denied, only="PUT")]
+        error = self.assertRaises(NotAllowed, store.copy, "a", "b", LISTS_HEADERS)
+        self.assertIn(f"{store.location}: b: access denied", str(error))
+        self.proxy.faults[:] = [Fault(405, only="PUT")]
+        self.assertEqual([store.copy("a", "b", LISTS_HEADERS) for _ in range(2)], [None, None])
+        self.assertIsNone(store.head("b"))
 
     def test_fails_once_in_parts(self) -> None:
         """A part that fails is sent again, and an object that breaks off is read to its end."""

@@ -193,6 +193,25 @@ class LargeObjectTests(SynchronousTestCase):
         self.assertEqual(self.store.served(self.key), served)
         self.assertEqual(list(self.store.abandoned()), [])
 
+    def test_copy(self) -> None:
+        """A large object is not copied: nothing is written, over nothing and over something."""
+        self.put(self.data)
+        self.store.put("b", Bytes(b"before"), LISTS_HEADERS)
+        for key in ("a", "b"):
+            self.assertIsNone(self.store.copy(self.key, key, blob_headers(self.digest)))
+        self.assertEqual((self.store.head("a"), self.store.get("b")[0]), (None, b"before"))
+
+    def test_copy_over(self) -> None:
+        """A copy over a large object replaces all of it."""
+        self.put(self.data)
+        self.store.put("a", Bytes(b"small"), LISTS_HEADERS)
+        version = self.store.copy("a", self.key, blob_headers(self.digest))
+        found = self.store.head(self.key)
+        assert found is not None
+        self.assertEqual((self.store.get(self.key)[0], found.version), (b"small", version))
+        self.store.delete(self.key)
+        self.assertEqual(self.segments(), [])
+
     def test_interrupted(self) -> None:
         """Killed in the middle, there is no object, and the next upload sends the missing segments only."""
         file = folder() / "body"

@@ -1,6 +1,7 @@
 """What every store promises, as tests; a store's own tests inherit them."""
 
 import io
+import os
 import threading
 import time
 from typing import BinaryIO
@@ -11,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sdr.registry.grammar import Digest
 from sdr.stores.interface import Bytes, Changed, NotThere, Served, Stat, Store, StoreError
-from sdr.tree.headers import IMMUTABLE, LISTS_HEADERS, SHORT, blob_headers, manifest_headers
+from sdr.tree.headers import IMMUTABLE, LISTS_HEADERS, SHORT, Headers, blob_headers, manifest_headers
 from sdr.tree.keys import blob_key, manifest_key
 from tests.texts import DIGESTS, NAMES, TAGS
 
@@ -56,6 +57,8 @@ class StoreContract(SynchronousTestCase):
 
     #: Whether it keeps the headers that it is given.
     keeps_headers = False
+    #: Whether it copies objects that are not large.
+    copies = True
     #: How many generated examples each property is shown with.
     examples = 100
 
@@ -120,6 +123,71 @@ class StoreContract(SynchronousTestCase):
             self.assertEqual((same == again, same == other), (True, False))
         else:
             self.assertEqual((again, other), ("", ""))
+
+    def copy(self, store: Store, source: str, key: str, headers: Headers = HEADERS) -> bool:
+        """Copy an object; require the copy, or that nothing has changed, and tell which."""
+        before = {there: store.get(there)[0] for there in self.keys(store)}
+        version = store.copy(source, key, headers)
+        if version is not None:
+            stat = store.head(key)
+            assert stat is not None
+            self.assertEqual((stat.version, stat.size), (version, len(before[source])))
+            before[key] = before[source]
+        self.assertEqual({there: store.get(there)[0] for there in self.keys(store)}, before)
+        return version is not None
+
+    def test_copy(self) -> None:
+        """Where a store copies, the copy has the bytes, and the two are independent; else nothing happens."""
+        for size in (0, 10, 1_500_000):
+            store, data = self.new_store(), os.urandom(size)
+            self.put(store, "blobs/a", data)
+            copied = self.copy(store, "blobs/a", "images/1/layer")
+            if size == 10:
+                self.assertEqual(copied, self.copies)
+            if copied:
+                self.put(store, "blobs/a", b"replaced")
+                self.assertEqual(store.get("images/1/layer")[0], data)
+                store.delete("blobs/a")
+                self.assertEqual(store.get("images/1/layer")[0], data)
+                self.assertTrue(self.copy(store, "images/1/layer", "blobs/a"))
+                self.put(store, "images/1/layer", b"replaced")
+                self.assertEqual(store.get("blobs/a")[0], data)
+                store.delete("images/1/layer")
+                self.assertEqual(store.get("blobs/a")[0], data)
+
+    def test_copy_with_headers(self) -> None:
+        """A copy has the headers that are asked for, not those of its source; a store may copy with the same only."""
+        digest, data = Digest.of(b"1"), Bytes(b"1")
+        for written, wanted in ((blob_headers(digest), HEADERS), (HEADERS, blob_headers(digest)), (HEADERS, HEADERS)):
+            store = self.new_store()
+            store.put("a", data, written)
+            copied = self.copy(store, "a", "b", wanted)
+            if wanted is written:
+                self.assertEqual(copied, self.copies)
+            if copied and self.keeps_headers:
+                store.put("c", data, wanted)
+                self.assertEqual(store.served("b"), store.served("c"))
+
+    def test_copy_what_is_not_there(self) -> None:
+        """Without a source nothing is written, and what would be replaced stays."""
+        store = self.new_store()
+        for _ in range(2):
+            error = self.assertRaises(NotThere, store.copy, "a", "b", HEADERS)
+            self.assertEqual((error.store, error.key), (store.location, "a"))
+            self.put(store, "b", b"before")
+        self.assertEqual((self.keys(store), store.get("b")[0]), (["b"], b"before"))
+
+    def test_copy_over_something(self) -> None:
+        """A copy replaces what is there, be it the source itself or what was copied before."""
+        store = self.new_store()
+        self.put(store, "b", b"before")
+        self.put(store, "a", b"1")
+        self.copy(store, "a", "b")
+        self.assertEqual([self.copy(store, "a", "a"), self.copy(store, "a", "c")], [self.copies] * 2)
+        self.assertEqual(self.copy(store, "a", "c"), self.copies)
+        self.put(store, "a", b"after")
+        self.put(store, "c", b"after that")
+        self.assertEqual([store.get(key)[0] for key in ("a", "c")], [b"after", b"after that"])
 
     def test_empty_object(self) -> None:
         """An object may be empty."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from sdr.stores.interface import ANY_VERSION, AnyVersion, Body, Changed, NotThere, Served, Stat, StoreError
+from sdr.stores.interface import ANY_VERSION, AnyVersion, Body, Bytes, Changed, NotThere, Served, Stat, StoreError
 from sdr.tree.headers import Headers
 
 
@@ -15,12 +15,13 @@ class MemoryStore:
     """A store in memory.
 
     :param conditional_writes: whether it is to have them; without, a condition is ignored, as by such a store.
+    :param copies: whether it copies objects.
     """
 
     location = "memory"
 
-    def __init__(self, *, conditional_writes: bool = True) -> None:
-        self.conditional_writes = conditional_writes
+    def __init__(self, *, conditional_writes: bool = True, copies: bool = True) -> None:
+        self.conditional_writes, self.copies = conditional_writes, copies
         self.objects: dict[str, tuple[bytes, Headers, Stat]] = {}
         #: Its clock, in seconds since the epoch.
         self.now: Callable[[], float] = time.time
@@ -43,6 +44,11 @@ class MemoryStore:
             stat = Stat(key, len(data), f"{self._writes}", self.now(), content)
             self.objects[key] = data, headers, stat
             return stat.version
+
+    def copy(self, source: str, key: str, headers: Headers) -> str | None:
+        """Copy an object."""
+        data = self._found(source)[0]
+        return self.put(key, Bytes(data), headers) if self.copies else None
 
     def get(self, key: str) -> tuple[bytes, Stat]:
         """Read an object."""

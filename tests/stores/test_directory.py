@@ -1,15 +1,18 @@
 """Tests of a directory as a store."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from sdr.stores.aside import Aside
 from sdr.stores.directory import DirectoryStore
 from sdr.stores.interface import Bytes, NotAllowed, NotThere, Store, StoreError
 from tests.directories import new_directory
@@ -125,11 +128,104 @@ class DirectoryTests(SynchronousTestCase):
         self.put("a")
         self.assertLess(abs((self.root / "a").stat().st_mtime - time.time()), 60)
 
+    def test_a_copy_is_another_name(self) -> None:
+        """A copy takes no space: it is a hard link, and nothing is left of how it was made."""
+        self.put("a", b"1" * 100)
+        version = self.store.copy("a", "images/1/layer", HEADERS)
+        self.assertTrue((self.root / "a").samefile(self.root / "images/1/layer"))
+        self.assertEqual({self.store.head(key).version for key in ("a", "images/1/layer")}, {version})  # type: ignore[union-attr]
+        for key in ("a", "images/1/layer"):
+            self.assertEqual(self.store.copy("a", key, HEADERS), version)
+        self.assertEqual(list((self.root / ".sdr").glob("*.part")), [])
+
+    def test_a_copy_is_no_link_to_a_link(self) -> None:
+        """Where the source is a symbolic link, the copy is the file."""
+        self.put("v2/a", b"1")
+        (self.root / "v2/link").symlink_to("a")
+        self.assertIsNotNone(self.store.copy("v2/link", "images/layer", HEADERS))
+        self.store.delete("v2/a")
+        self.assertEqual(self.store.get("images/layer")[0], b"1")
+
+    def test_a_copy_is_younger_than_what_it_replaces(self) -> None:
+        """Over a file of the same second nothing is copied: nginx would take the two for one; later it is."""
+        self.put("b", b"before")
+        self.put("a", b"copied")
+        for back, copied in ((0, False), (-1, False), (1, True)):
+            second = int((self.root / "b").stat().st_mtime)
+            os.utime(self.root / "a", (second + back, second + back))
+            self.assertEqual(self.store.copy("a", "b", HEADERS) is not None, copied)
+            self.assertEqual(self.store.get("b")[0], b"copied" if copied else b"before")
+        self.assertEqual(list((self.root / ".sdr").glob("*.part")), [])
+
+    def test_a_copy_is_synced(self) -> None:
+        """A copy is on the disk before it has its name, and its name is before anybody is told."""
+        self.put("a", b"body")
+        self.put("b/c")
+        synced: list[tuple[bool, bool]] = []
+        fsync = os.fsync
+
+        def watched(descriptor: int) -> None:
+            is_file = Path(f"/proc/self/fd/{descriptor}").resolve().is_file()
+            synced.append((is_file, (self.root / "b/d").exists()))
+            fsync(descriptor)
+
+        self.patch(os, "fsync", watched)
+        self.store.copy("a", "b/d", HEADERS)
+        self.assertEqual(synced, [(True, False), (False, True)])
+
+    def test_no_hard_links(self) -> None:
+        """A file system without hard links, or with too many of one file, copies nothing, and says so."""
+        self.put("a", b"1")
+        for number in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
+
+            def refuse(*_: object, number: int = number) -> None:
+                raise OSError(number, os.strerror(number))
+
+            self.patch(os, "link", refuse)
+            self.assertIsNone(self.store.copy("a", "b", HEADERS))
+            self.assertIsNone(self.store.head("b"))
+        self.assertEqual(list((self.root / ".sdr").glob("*.part")), [])
+
+    def test_a_copy_that_is_made_is_not_swept(self) -> None:
+        """Another publisher that begins leaves alone what is being linked, and removes what was left."""
+        self.put("a", b"1")
+        with Aside(self.root / ".sdr").link(self.root / "a") as part:
+            DirectoryStore(self.root).put("b", Bytes(b""), HEADERS)
+            self.assertTrue(Path(part.name).samefile(self.root / "a"))
+        os.link(self.root / "a", self.root / ".sdr/left.part")
+        DirectoryStore(self.root).copy("a", "c", HEADERS)
+        self.assertEqual(list((self.root / ".sdr").glob("*.part")), [])
+
+    def test_copies_from_many_threads(self) -> None:
+        """One file is copied by many at once, while it is replaced: each copy is one or the other."""
+        bodies = {b"1", b"2" * 100}
+        self.put("a", b"1")
+        stop = threading.Event()
+
+        def replace() -> None:
+            while not stop.is_set():
+                for body in bodies:
+                    self.put("a", body)
+
+        replacer = threading.Thread(target=replace)
+        replacer.start()
+        try:
+            with ThreadPoolExecutor(4) as pool:
+                made = list(pool.map(lambda number: self.store.copy("a", f"images/{number}", HEADERS), range(60)))
+        finally:
+            stop.set()
+            replacer.join()
+        self.assertNotIn(None, made)
+        self.assertEqual({self.store.get(f"images/{number}")[0] for number in range(60)} - bodies, set())
+        self.assertEqual(list((self.root / ".sdr").glob("*.part")), [])
+
     def test_keys_stay_inside(self) -> None:
         """A key that would leave the directory, or reach the hidden part of it, is refused by every call."""
         for key in ("", "/a", "a/", "a//b", ".", "..", "../a", "a/../../b", "a/.", "\0", ".sdr", ".sdr/x"):
             for call in (self.store.get, self.store.open, self.store.head, self.store.delete, self.put):
                 self.refused(StoreError, "not a key", call, key)
+            for names in ((key, "b"), ("b", key)):
+                self.refused(StoreError, "not a key", self.store.copy, *names, HEADERS)
         for prefix in ("../", "/", "a/../b"):
             self.refused(StoreError, "not a key", lambda prefix=prefix: list(self.store.list(prefix)))
         self.assertEqual(list(self.root.parent.iterdir()), [])
@@ -237,6 +333,8 @@ class DirectoryTests(SynchronousTestCase):
     def test_no_permission(self) -> None:
         """No permission is told as such, with the store and the key."""
         self.put("v2/a", b"before")
+        self.put("c")
+        self.root.joinpath("c").chmod(0o666)
         self.root.joinpath("v2").chmod(0o555)
         self.root.joinpath(".sdr").chmod(0o777)
         self.root.parent.chmod(0o755)
@@ -248,6 +346,7 @@ class DirectoryTests(SynchronousTestCase):
         try:
             for key in ("v2/a", "v2/b"):
                 self.refused(NotAllowed, f"{self.root}: {key}: permission denied", self.put, key)
+            self.refused(NotAllowed, "v2/b: permission denied", self.store.copy, "c", "v2/b", HEADERS)
         finally:
             if root:
                 os.seteuid(0)

@@ -13,3 +13,14 @@ class MemoryContractTests(contract.ConditionalContract):
     def new_store(self) -> Store:
         """Return an empty store."""
         return MemoryStore()
+
+
+class WithoutCopiesTests(contract.ConditionalContract):
+    """So it does where it is told not to copy."""
+
+    keeps_headers, copies = True, False
+    examples = 10
+
+    def new_store(self) -> Store:
+        """Return an empty store."""
+        return MemoryStore(copies=False)

@@ -13,6 +13,7 @@ from obstore.store import MemoryStore
 from twisted.trial.unittest import SynchronousTestCase
 
 from sdr.registry.grammar import Digest
+from sdr.stores import object_copying
 from sdr.stores.interface import (
     ANY_VERSION,
     AnyVersion,
@@ -48,9 +49,10 @@ def bucket(service: Service = SERVICES["az"], prefix: str = "some/prefix") -> Op
 
 
 class ContractTests(contract.ConditionalContract):
-    """What every store promises."""
+    """What every store promises, by one that cannot tell when a copy is made."""
 
     keeps_headers = True
+    copies = False
 
     def new_store(self) -> Store:
         """Return an empty store."""
@@ -65,7 +67,7 @@ class WholeBucketTests(contract.ConditionalContract):
 
     def new_store(self) -> Store:
         """Return an empty store."""
-        return ObjectStore(bucket(prefix=""), "az://in-memory", part=40)
+        return ObjectStore(bucket(replace(SERVICES["az"], copies=True), prefix=""), "az://in-memory", part=40)
 
 
 class ObjectsTests(SynchronousTestCase):
@@ -77,6 +79,8 @@ class ObjectsTests(SynchronousTestCase):
         for key in ("", "/a", "a//b", "a/", "a/../b", ".", "a\0"):
             error = self.assertRaises(StoreError, store.get, key)
             self.assertEqual(str(error), f"az://in-memory{': ' if key else ''}{key}: not a key")
+            for names in ((key, "b"), ("b", key)):
+                self.assertIn("not a key", str(self.assertRaises(StoreError, store.copy, *names, LISTS_HEADERS)))
 
     def test_prefix(self) -> None:
         """Two stores in one bucket do not see each other's objects."""
@@ -155,6 +159,18 @@ class ObjectsTests(SynchronousTestCase):
         self.assertTrue(store.conditional_writes)
         self.assertEqual(list(store.list("")), [])
         self.assertTrue(store.conditional_writes)
+
+
+class CopyingTests(SynchronousTestCase):
+    """Copies within a bucket."""
+
+    def test_too_large(self) -> None:
+        """What is larger than one request copies is not tried."""
+        store = ObjectStore(bucket(SERVICES["s3"]), "s3://in-memory")
+        store.put("a", Bytes(b"123"), LISTS_HEADERS)
+        self.patch(object_copying, "LARGEST", 2)
+        self.assertIsNone(store.copy("a", "b", LISTS_HEADERS))
+        self.assertIsNone(store.head("b"))
 
 
 class RequestsTests(SynchronousTestCase):

@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -55,6 +56,10 @@ class Faulty:
         return told
 
 
+def _always(told: Told, _: Asked) -> Told:
+    return told
+
+
 class SwiftStoreTests(SynchronousTestCase):
     """What the store makes of faults."""
 
@@ -92,6 +97,34 @@ class SwiftStoreTests(SynchronousTestCase):
         store = self.faced_with(Told(429, {"Retry-After": "7"}), Told(498, date), Told(200, described(b"1"), b"1"))
         self.assertEqual(store.get("a")[0], b"1")
         self.assertEqual([int(wait) // 2 for wait in self.waits], [7 // 2, 20 // 2])
+
+    def test_copy(self) -> None:
+        """Swift copies, with no headers but those that are asked for; what may pass by itself is tried again."""
+        answers = (Told(503), Told(200, described(b"1")), Told(503), Told(201, {"Etag": etag(b"1")}))
+        store = self.faced_with(*answers)
+        self.assertEqual(store.copy("blobs/ü %", "b", LISTS_HEADERS), etag(b"1"))
+        last = self.wire.asked[-1]
+        self.assertEqual((last.method, last.url, last.body), ("PUT", "http://swift/v1/AUTH_test/c/p/b", b""))
+        sent = {name: last.headers.get(name) for name in ("X-Copy-From", "X-Fresh-Metadata", "Content-Length")}
+        copying = {"X-Copy-From": "/c/p/blobs/%C3%BC%20%25", "X-Fresh-Metadata": "true", "Content-Length": "0"}
+        self.assertEqual(sent, copying)
+        self.assertEqual(
+            (last.headers["Content-Type"], last.headers["Cache-Control"]), ("application/json", "no-cache")
+        )
+        self.assertEqual(len(self.waits), 2)
+
+    def test_copy_of_a_large_object(self) -> None:
+        """An object in segments is not copied, whoever made it and how."""
+        for large in ({"X-Static-Large-Object": "True"}, {"X-Object-Manifest": "c/segments/"}):
+            store = self.faced_with(Told(200, {**described(b"1"), **large}))
+            self.assertIsNone(store.copy("a", "b", LISTS_HEADERS))
+
+    def test_copy_over_the_quota(self) -> None:
+        """What Swift does not take is told, with the key."""
+        store = self.faced_with(Told(200, described(b"1")), Told(413, body=b"Upload exceeds quota."))
+        error = self.assertRaises(StoreError, store.copy, "a", "b", LISTS_HEADERS)
+        said = "too large, or over a quota (413 Odd: Upload exceeds quota.)"
+        self.assertEqual(str(error), f"swift://c/p: b: {said}")
 
     def test_cut_while_reading(self) -> None:
         """An answer that breaks off is asked for again; what is read in pieces goes on where it broke."""
@@ -141,6 +174,28 @@ class SwiftStoreTests(SynchronousTestCase):
         self.assertEqual((self.swift.tokens, self.waits), (2, []))
         self.assertEqual(self.wire.asked[-1].headers["X-Auth-Token"], "token2")
         self.assertRaises(NotAllowed, store.get, "a")
+
+    def test_who_authenticates_is_unwell(self) -> None:
+        """What the answer to the credentials means is told in one line."""
+        for answer, kind, line in (
+            (Told(401), NotAllowed, "the credentials are refused by swift"),
+            (Told(403), NotAllowed, "the credentials are refused by swift"),
+            (Told(503), NotReachable, "swift is not well (503)"),
+            (Told(404), StoreError, "authenticating with swift failed: Not Found (HTTP 404)"),
+        ):
+            wire = Wire(partial(_always, answer))
+            patience = Patience(attempts=2, sleep=lambda _: None)
+            error = self.assertRaises(
+                kind, SwiftStore("swift://c", "c", "", login(V1, wire), patience=patience).head, "a"
+            )
+            self.assertIn(f"swift://c: {line}", str(error))
+
+    def test_another_storage_url(self) -> None:
+        """OS_STORAGE_URL names the account instead of the answer's."""
+        self.faced_with(Told(200, described(b"1"), b"1"))
+        credentials = login({**V1, "OS_STORAGE_URL": "http://other/v1/AUTH_b/"}, self.wire)
+        SwiftStore("swift://c", "c", "", credentials).get("a")
+        self.assertEqual(self.wire.asked[-1].url, "http://other/v1/AUTH_b/c/a")
 
     def test_certificates(self) -> None:
         """A server with a wrong certificate is not asked again, one whose TLS broke is."""
@@ -192,6 +247,8 @@ class SwiftStoreTests(SynchronousTestCase):
         for key in ("", "a/../b", "./a", "a//b", "/a", "_segments/a", "a\0"):
             error = self.assertRaises(StoreError, store.head, key)
             self.assertIn("not a key", str(error))
+            for names in ((key, "b"), ("b", key)):
+                self.assertIn("not a key", str(self.assertRaises(StoreError, store.copy, *names, LISTS_HEADERS)))
 
 
 class RefusalTests(SynchronousTestCase):
