@@ -1,5 +1,6 @@
 """The `sdr` command, also as `python -m sdr`; it says what is missing where not everything is installed."""
 
+import gc
 import sys
 
 #: The modules that each extra brings and the endpoint does without.
@@ -26,6 +27,9 @@ def main() -> None:
             if module in modules:
                 sys.exit(f"sdr: error: {module} is not installed here; pip install 'sdr[{extra}]' brings it")
         raise
+    finally:
+        # Python's end looks several times for what can be freed; with the process all of it is.
+        gc.freeze()
 
 
 if __name__ == "__main__":

@@ -37,9 +37,9 @@ def print_lines(lines: Iterable[str]) -> None:
     _print("".join(f"{printable(line)}\n" for line in lines))
 
 
-def print_json(result: Mapping[str, object]) -> None:
-    """Print a result for scripts."""
-    _print(json.dumps(result, indent=2) + "\n")
+def print_json(result: Mapping[str, object], *, as_line: bool = False) -> None:
+    """Print a result for scripts; as one line where others follow."""
+    _print(json.dumps(result, indent=None if as_line else 2) + "\n")
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
@@ -87,4 +87,4 @@ def _print(text: str) -> None:
     except OSError as error:
         # Else Python would try again at its end, and complain in its own way.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        fail(f"standard output: {error.strerror or error}; the rest is done", FAILED)
+        fail(f"standard output: {error.strerror or error}; what it was to tell is done", FAILED)

@@ -1,19 +1,16 @@
 """Where images come from, by skopeo's names: ``docker-archive:FILE[:REF]``, ``oci:…``, ``oci-archive:…``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from sdr.publish.archive import TarFiles
 from sdr.publish.choosing import choose, digest_in
-from sdr.publish.docker_archive import DockerArchive, choices, read_archived
 from sdr.publish.files import DirectoryFiles, Files
 from sdr.publish.image import BadSource, Image
 from sdr.publish.jobs import Jobs
 from sdr.publish.layout import Layout
-from sdr.publish.packing import Packing
 from sdr.publish.platforms import Platform
 from sdr.publish.progress import Report
 
@@ -53,30 +50,46 @@ def open_image(source: Source, platform: Platform | None, jobs: Jobs, report: Re
     :param platform: publish this child of an index.
     :raise BadSource: if it is not there, not whole, or not what its digests and sizes say.
     """
-    with ExitStack() as open_files:
-        path = Path(source.path)
-        files: Files = DirectoryFiles(path) if source.transport == "oci" else TarFiles(path)
-        open_files.enter_context(closing(files))
+    with closing(_files(source)) as files:
         if source.transport == "docker-archive":
-            yield _docker_archive(source, platform, files, jobs, Packing(files, open_files, jobs, report))
+            with ExitStack() as open_files:
+                yield _docker_archive(source, platform, files, jobs, report, open_files)
         else:
             yield _layout(source, platform, files)
 
 
-def _docker_archive(source: Source, platform: Platform | None, files: Files, jobs: Jobs, packing: Packing) -> Image:
+# What reads archives takes as long to import as a small layout to publish.
+
+
+def _files(source: Source) -> Files:
+    path = Path(source.path)
+    if source.transport == "oci":
+        return DirectoryFiles(path)
+    from sdr.publish.archive import TarFiles
+
+    return TarFiles(path)
+
+
+def _docker_archive(
+    source: Source, platform: Platform | None, files: Files, jobs: Jobs, report: Report, open_files: ExitStack
+) -> Image:
+    from sdr.publish.docker_archive import DockerArchive, choices, read_archived
+    from sdr.publish.packing import Packing
+
     if files.size("index.json") is not None:
         # docker since 25.0: an OCI layout, whose manifests stay as they are.
-        return _layout(source, platform, files, has_names=files.size("manifest.json") is not None)
+        archived = read_archived(files) if files.size("manifest.json") is not None else []
+        names = {image.config.removeprefix("blobs/").replace("/", ":"): image.names for image in archived}
+        return _layout(source, platform, files, names)
     if digest_in(source.ref) is not None:
         raise BadSource(f"{files.location}: an older docker-archive has no digests; name the image, or say @0")
-    archived = choose(choices(read_archived(files)), source.ref, files.location)
-    return DockerArchive(files, packing, jobs).image(archived, platform)
+    chosen = choose(choices(read_archived(files)), source.ref, files.location)
+    return DockerArchive(files, Packing(files, open_files, jobs, report), jobs).image(chosen, platform)
 
 
-def _layout(source: Source, platform: Platform | None, files: Files, *, has_names: bool = False) -> Image:
-    names = {}
-    if has_names:
-        names = {image.config.removeprefix("blobs/").replace("/", ":"): image.names for image in read_archived(files)}
+def _layout(
+    source: Source, platform: Platform | None, files: Files, names: Mapping[str, Sequence[str]] | None = None
+) -> Image:
     layout = Layout(files, names)
     digest = digest_in(source.ref)
     root = layout.descriptor(digest) if digest else choose(layout.choices(), source.ref, files.location)

@@ -137,7 +137,7 @@ class MissingLibraryTests(CommandTestCase):
             ("click", "sdr[publish]", 1, ["ls"]),
             ("urllib3", "sdr[publish]", 1, ["check", f"--store={self.root}", "--cdn=http://127.0.0.1:1"]),
             ("obstore", "sdr[publish]", 2, ["ls", "--store=s3://bucket"]),
-            ("swiftclient", "sdr[swift]", 2, ["ls", "--store=swift://container"]),
+            ("requests", "sdr[swift]", 2, ["ls", "--store=swift://container"]),
         ):
             script = f"""if True:
                 import sys

@@ -86,6 +86,53 @@ class PublishTests(CommandTestCase):
         moved, _ = self.publish("-q", f"--if-tag={self.digest}", other, "acme/app:1.0")
         self.assertEqual(moved, f"acme/app:1.0@{layout.entries[0]['digest']}\n")
 
+    def other(self) -> tuple[str, str]:
+        """Return another source, and its digest."""
+        layout = Layout()
+        digest = layout.tag(layout.image({"a": b"other"}))["digest"]
+        return f"oci:{layout.write(self.folder / 'other')}", digest
+
+    def test_several_images(self) -> None:
+        """Several images are published in their order, with a line for each; the options are for each of them."""
+        other, digest = self.other()
+        images = [self.source, "acme/app:1.0", other, "acme/other", self.source, "acme/third:3"]
+        out, err = self.publish("--also-tag=stable", *images)
+        lines = [f"acme/app:1.0@{self.digest}", f"acme/other:latest@{digest}", f"acme/third:3@{self.digest}"]
+        self.assertEqual((out.splitlines(), "already" in err), (lines, False))
+        tree = snapshot(self.root)
+        self.assertEqual(json.loads(tree["v2/acme/other/tags/list"])["tags"], ["latest", "stable"])
+        self.assertEqual(broken_references(tree) + stale_documents(tree), [])
+        out, _ = self.publish("--json", *images)
+        results = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual([result["name"] for result in results], ["acme/app", "acme/other", "acme/third"])
+
+    def test_one_of_several_fails(self) -> None:
+        """The first that fails ends the command with its one line; those before it are published, and told."""
+        other, digest = self.other()
+        images = [self.source, "acme/app", f"oci:{self.folder}/gone", "acme/gone", other, "acme/other"]
+        out, err = self.publish("-q", *images, code=1)
+        self.assertEqual(out, f"acme/app:latest@{self.digest}\n")
+        self.assertEqual((err.count("\n"), f"{self.folder}/gone" in err), (1, True))
+        tree = snapshot(self.root)
+        self.assertEqual((any("acme/other" in key for key in tree), stale_documents(tree)), (False, []))
+        out, _ = self.publish("-q", "--if-tag=absent", other, "acme/other", other, "acme/app", code=1)
+        self.assertEqual(out, f"acme/other:latest@{digest}\n")
+
+    def test_several_images_are_checked_first(self) -> None:
+        """Every argument is read before the first image is published; each wrong one is one line."""
+        command = ["publish", f"--store={self.root}", self.source, "acme/app"]
+        for wrong, line in (
+            ([self.source], f"no NAME[:TAG] follows {self.source!r}: each SOURCE wants one"),
+            ([self.source, "acme/app", "oci:x"], "no NAME[:TAG] follows 'oci:x'"),
+            (["elsewhere", "acme/app"], "for 'SOURCE NAME[:TAG]': not one of docker-archive:FILE[:REF]"),
+            ([self.source, "Acme"], "'Acme' is no repository's name"),
+            ([self.source, "acme/app:-"], "'-' is no tag"),
+        ):
+            said = self.failed(2, *command, *wrong)
+            self.assertIn(line, said)
+            self.assertIn("sdr publish --help", said)
+        self.assertFalse(self.root.exists())
+
     def test_terminal(self) -> None:
         """On a terminal there are bars, and the result still goes to standard output alone."""
         parent, child = pty.openpty()
