@@ -1,19 +1,25 @@
 """The catalog: the snapshot of the lists, what looks have found beside it, and how a look is made."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import Enum
 from typing import Any, TypeVar, cast
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from sdr.catalog.budget import Budget
+from sdr.catalog.complaints import Complaints
 from sdr.catalog.findings import Findings, Held, weight
-from sdr.catalog.lookups import ABSENT, UNKNOWN, FoundManifest, Lookup, ManifestLookup, Missing, RepositoryLookup
-from sdr.catalog.memory import Memory
+from sdr.catalog.flights import Flights, Lane
+from sdr.catalog.lookups import (
+    ABSENT,
+    UNKNOWN,
+    FoundManifest,
+    ManifestLookup,
+    Missing,
+    ObjectLookup,
+    RepositoryLookup,
+)
 from sdr.catalog.snapshot import Snapshot
 from sdr.catalog.sources import LARGE, FetchFailed, InThread, Source
 from sdr.registry.grammar import Digest
@@ -23,12 +29,6 @@ T = TypeVar("T")
 
 #: The deadline of a look, in seconds: a client waits for it.
 LOOK_SECONDS = 2.0
-#: Looks under way at once, in each lane.
-LOOKS_AT_ONCE = 32
-#: Looks a second that questions may cause, in the long run and at once, in each lane.
-LOOK_RATE, LOOK_BURST = 100.0, 200.0
-#: Of looks that fail, one is logged in so many seconds.
-QUIET_SECONDS = 60.0
 
 
 class State(Enum):
@@ -44,14 +44,6 @@ class State(Enum):
     NONE = "none"
 
 
-@dataclass(slots=True)
-class _Lane:
-    """Looks that share a budget. Invented names have one of their own, and cannot hold up what is known to be there."""
-
-    budget: Budget = field(default_factory=lambda: Budget(LOOK_RATE, LOOK_BURST))
-    under_way: int = 0
-
-
 class Catalog:
     """What the endpoint knows of the tree.
 
@@ -63,8 +55,6 @@ class Catalog:
     :param on_repository: told of each repository's document that is new, to keep it.
     :param on_manifest: told of each manifest that is new, with its repository's name, where bodies are kept.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -86,16 +76,15 @@ class Catalog:
         self._on_manifest = on_manifest if keep_bodies else None
         self._keep_bodies = keep_bodies
         self._findings = Findings(poll, keep_bodies=keep_bodies)
-        self._malformed: Memory[str, str] = Memory(1000)
-        self._quiet_until = 0.0
+        self._complaints = Complaints(clock)
         self._stopped = False
-        self._expected, self._invented = _Lane(), _Lane()
-        self._flights: dict[Lookup[Any], list[Deferred[Any]]] = {}
-        self._looking: set[Deferred[Any]] = set()
+        # Invented names have a lane of their own, and cannot hold up what is known to be there.
+        self._expected, self._invented = Lane(), Lane()
+        self._flights = Flights(self._findings.last)
 
     # What is known, without a look.
 
-    def recall(self, lookup: Lookup[T]) -> T | Missing | None:
+    def recall(self, lookup: ObjectLookup[T]) -> T | Missing | None:
         """Return what is known without a look; ``None`` if a look is due."""
         if self.state is State.NONE and not self._looks_without_lists(lookup):
             return UNKNOWN
@@ -114,42 +103,33 @@ class Catalog:
 
     # Looks at the store.
 
-    def look(self, lookup: Lookup[T]) -> Deferred[T | Missing]:
+    def look(self, lookup: ObjectLookup[T]) -> Deferred[T | Missing]:
         """Look at the store, once for all who ask at the same time.
 
         The result is what the store said, what was known before if it said nothing, or ``UNKNOWN``: at once when
         the polls fail, when too many looks are under way, and when the budget is spent. It never fails.
         """
-        answer: Deferred[T | Missing] = Deferred()
-        waiting = self._flights.get(lookup)
-        if waiting is not None:
-            waiting.append(answer)
-            return answer
+        joined = self._flights.join(lookup)
+        if joined is not None:
+            return joined
         lane = self._expected if self._is_expected(lookup) else self._invented
         if (
             self._stopped
             or self.state is State.FAILING
             or (self.state is State.NONE and not self._looks_without_lists(lookup))
-            or lane.under_way >= LOOKS_AT_ONCE
-            or not lane.budget.spend(self._clock.seconds())
+            or not lane.admits(self._clock.seconds())
         ):
             known = self._findings.last(lookup)
             return succeed(known)
-        self._flights[lookup] = [answer]
         look = self._look(lookup)
-        looking = Deferred.fromCoroutine(look)
-        self._looking.add(looking)
-        lane.under_way += 1
-        looking.addBoth(self._landed, lookup, looking, lane)
-        return answer
+        return self._flights.start(lookup, look, lane)
 
     def stop(self) -> None:
         """Give up the looks under way and make no more; who waits is told what was known before."""
         self._stopped = True
         if self.state is not State.NONE:
             self.state = State.FAILING
-        for looking in tuple(self._looking):
-            looking.cancel()
+        self._flights.cancel()
 
     # What the polls learn.
 
@@ -183,7 +163,7 @@ class Catalog:
 
     # How a look is made.
 
-    async def _look(self, lookup: Lookup[T]) -> T | Missing:
+    async def _look(self, lookup: ObjectLookup[T]) -> T | Missing:
         held = self._findings.held(lookup)
         listed = self._listed(lookup)
         etag = "" if held is None else held.etag
@@ -202,29 +182,19 @@ class Catalog:
             else:
                 return self._miss(lookup, UNKNOWN)
         except FetchFailed as error:
-            self._say_failing(lookup.key, error)
+            self._complaints.failing(lookup.key, error)
             return self._miss(lookup, UNKNOWN)
         except BadDocument as error:
-            self._say_malformed(lookup.key, str(error))
+            self._complaints.malformed(lookup.key, str(error))
             return self._miss(lookup, UNKNOWN)
         return finding
 
-    async def _read(self, lookup: Lookup[T], body: bytes) -> T:
+    async def _read(self, lookup: ObjectLookup[T], body: bytes) -> T:
         if len(body) < LARGE:
             return lookup.read(body)
         return await self._in_thread(lambda: lookup.read(body))
 
-    def _landed(self, result: Any, lookup: Lookup[Any], looking: Deferred[Any], lane: _Lane) -> None:
-        self._looking.discard(looking)
-        lane.under_way -= 1
-        if isinstance(result, Failure):
-            if not result.check(CancelledError):
-                self._log.failure("look at {key}", result, key=lookup.key)
-            result = self._findings.last(lookup)
-        for waiting in self._flights.pop(lookup):
-            waiting.callback(result)
-
-    def _keep(self, lookup: Lookup[Any], held: Held) -> None:
+    def _keep(self, lookup: ObjectLookup[Any], held: Held) -> None:
         before = self._findings.held(lookup)
         is_new = before is None or before.revision != held.revision
         if self._on_repository is not None and is_new and isinstance(held.finding, Repository):
@@ -233,14 +203,14 @@ class Catalog:
             self._on_manifest(lookup.name, cast(FoundManifest, held.finding))
         self._findings.keep(lookup, held, self._clock.seconds())
 
-    def _miss(self, lookup: Lookup[T], missing: Missing) -> T | Missing:
+    def _miss(self, lookup: ObjectLookup[T], missing: Missing) -> T | Missing:
         return self._findings.miss(lookup, missing, self._clock.seconds())
 
-    def _looks_without_lists(self, lookup: Lookup[Any]) -> bool:
+    def _looks_without_lists(self, lookup: ObjectLookup[Any]) -> bool:
         """Tell whether to look though the store has no catalog: at manifests that are to be had nowhere else."""
         return self._keep_bodies and isinstance(lookup, ManifestLookup)
 
-    def _is_expected(self, lookup: Lookup[Any]) -> bool:
+    def _is_expected(self, lookup: ObjectLookup[Any]) -> bool:
         """Tell whether the lists, or a repository's document, say that this is there."""
         match lookup:
             case RepositoryLookup():
@@ -250,22 +220,5 @@ class Catalog:
                 return isinstance(document, Repository) and digest in document.by_digest
         return False
 
-    def _listed(self, lookup: Lookup[Any]) -> str | None:
+    def _listed(self, lookup: ObjectLookup[Any]) -> str | None:
         return self.snapshot.revision_of(lookup.name) if isinstance(lookup, RepositoryLookup) else None
-
-    def _say_failing(self, key: str, error: FetchFailed) -> None:
-        """Log that a look failed, now and then: a stranger could cause a line for each name that he invents."""
-        now = self._clock.seconds()
-        if now >= self._quiet_until:
-            self._quiet_until = now + QUIET_SECONDS
-            self._log.warn(
-                "a look at the store's {key} failed: {error}; others within a minute are not logged",
-                key=key,
-                error=error,
-            )
-
-    def _say_malformed(self, key: str, reason: str) -> None:
-        """Log what is wrong with an object, once until it is wrong in another way."""
-        if self._malformed.get(key) != reason:
-            self._malformed.put(key, reason)
-            self._log.warn("the store's {key} is not usable: {reason}", key=key, reason=reason)

@@ -15,6 +15,7 @@ from sdr.catalog.lookups import (
     TagsLookup,
 )
 from sdr.catalog.memory import Memory
+from sdr.catalog.v1_lookups import V1ImageLookup
 from sdr.registry.grammar import Digest
 
 T = TypeVar("T")
@@ -76,12 +77,13 @@ class Findings:
 
     :param poll: seconds between polls: how long what may change is remembered.
     :param keep_bodies: keep the bytes of manifests.
+    :param limit: of the memory for what was found, in bytes.
     """
 
-    def __init__(self, poll: float, *, keep_bodies: bool) -> None:
+    def __init__(self, poll: float, *, keep_bodies: bool, limit: int = MEMORY_LIMIT) -> None:
         self._poll = poll
         self._keep_bodies = keep_bodies
-        self._held: Memory[Lookup[Any], Held] = Memory(MEMORY_LIMIT)
+        self._held: Memory[Lookup[Any], Held] = Memory(limit)
         self._missing: Memory[Lookup[Any], tuple[Missing, float]] = Memory(MISSING_LIMIT)
         self._absent: Memory[str, float] = Memory(MISSING_LIMIT)
 
@@ -116,7 +118,7 @@ class Findings:
         """Remember something found, for as long as its kind allows."""
         held = replace(held, at=now, until=now + self._poll)
         match lookup:
-            case ManifestLookup(_, Digest()):
+            case ManifestLookup(_, Digest()) | V1ImageLookup():
                 held = replace(held, until=inf)
             case ManifestLookup(name, _):
                 self._make_old(RepositoryLookup(name))

@@ -1,7 +1,9 @@
 """A store's public URL as the source of a catalog: treq, with limits on whatever a store may do."""
 
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import quote
 
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,7 +18,9 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
-from sdr.catalog.sources import Fetched, FetchFailed, too_slow
+from sdr.catalog.http_listing import HTTPListing
+from sdr.catalog.listing_forms import PAGE_LIMIT
+from sdr.catalog.sources import Fetched, FetchFailed, Listed, too_slow
 
 
 class HTTPSource:
@@ -34,12 +38,49 @@ class HTTPSource:
         self._clock = clock
         self._stop = stop
         self._client = HTTPClient(_Verbatim(agent))
+        self._listing = HTTPListing(base, clock)
 
     async def fetch(self, key: str, *, limit: int, seconds: float, etag: str = "") -> Fetched:
         """Read an object whole; see :class:`Source`."""
-        exchange = Deferred.fromCoroutine(self._exchange(key, limit, etag))
+        got = await self._in_time(self._exchange("GET", self._url(key), limit, etag), seconds)
+        # Bytes: a validator need not be UTF-8, and goes back as it came.
+        validator = got.headers.getRawHeaders(b"etag", [b""])[0].decode("latin-1")
+        if got.status == 200:
+            return Fetched(200, got.body, validator)
+        if got.status in (403, 404) or (got.status == 304 and etag):
+            return Fetched(got.status, etag=validator or etag)
+        raise _unexpected(got)
+
+    async def size(self, key: str, *, seconds: float) -> int | None:
+        """Return how large an object is; see :class:`ListingSource`."""
+        got = await self._in_time(self._exchange("HEAD", self._url(key)), seconds)
+        if got.status in (403, 404):
+            return None
+        length = got.headers.getRawHeaders("content-length", [""])[0]
+        if got.status != 200:
+            raise _unexpected(got)
+        if not length.isascii() or not length.isdigit():
+            raise FetchFailed("its length is not told")
+        return int(length)
+
+    async def list(self, prefix: str, *, seconds: float) -> Sequence[Listed]:
+        """Return the objects whose keys begin with this; see :class:`ListingSource`."""
+
+        async def get(url: str) -> bytes | None:
+            got = await self._in_time(self._exchange("GET", url, PAGE_LIMIT), seconds)
+            if got.status == 429 or got.status >= 500:
+                raise _unexpected(got)
+            return got.body if got.status == 200 else None
+
+        return await self._listing.list(prefix, get)
+
+    def _url(self, key: str) -> str:
+        # What a key has of percent signs is its own: the registry of 2014 quoted names.
+        return f"{self.location}/{quote(key, safe='/:')}"
+
+    async def _in_time(self, exchange: Coroutine[Deferred[Any], Any, "_Got"], seconds: float) -> "_Got":
         try:
-            return await exchange.addTimeout(seconds, self._clock, too_slow)
+            return await Deferred.fromCoroutine(exchange).addTimeout(seconds, self._clock, too_slow)
         except FetchFailed:
             raise
         except Exception as error:
@@ -50,21 +91,13 @@ class HTTPSource:
             # Whatever the agent, TLS or the name service found: the store was not reached.
             raise FetchFailed(_reason(cause)) from error
 
-    async def _exchange(self, key: str, limit: int, etag: str) -> Fetched:
+    async def _exchange(self, method: str, url: str, limit: int = 0, etag: str = "") -> "_Got":
         headers = Headers({b"User-Agent": [b"sdr"]})
         if etag:
             headers.addRawHeader(b"If-None-Match", etag.encode("latin-1"))
-        response = await self._client.get(
-            f"{self.location}/{key}", headers=headers, allow_redirects=False, unbuffered=True
-        )
+        response = await self._client.request(method, url, headers=headers, allow_redirects=False, unbuffered=True)
         body = await _collect(cast(IResponse, response), limit)
-        # Bytes: a validator need not be UTF-8, and goes back as it came.
-        validator = response.headers.getRawHeaders(b"etag", [b""])[0].decode("latin-1")
-        if response.code == 200:
-            return Fetched(200, body, validator)
-        if response.code in (403, 404) or (response.code == 304 and etag):
-            return Fetched(response.code, etag=validator or etag)
-        raise FetchFailed(f"HTTP status {response.code}", _retry_after(response.headers))
+        return _Got(response.code, response.headers, body)
 
     def stop(self) -> Deferred[None]:
         """Close idle connections."""
@@ -73,6 +106,19 @@ class HTTPSource:
         done: Deferred[None] = Deferred()
         done.callback(None)
         return done
+
+
+@dataclass(frozen=True, slots=True)
+class _Got:
+    """What came back."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def _unexpected(got: _Got) -> FetchFailed:
+    return FetchFailed(f"HTTP status {got.status}", _retry_after(got.headers))
 
 
 def _retry_after(headers: Headers) -> float:

@@ -48,17 +48,23 @@ class FoundManifest:
 
 
 class Lookup(Generic[T]):
-    """One object of the store that would decide a question. Lookups are values: equal ones are one look."""
+    """What would decide a question, once the store is looked at. Lookups are values: equal ones are one look."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def key(self) -> str:
+        """The object's key in the tree: of several, the one that decides."""
+
+
+class ObjectLookup(Lookup[T]):
+    """A lookup of one object."""
 
     __slots__ = ()
 
     #: The largest object that is read, in bytes.
     limit = DOCUMENT_LIMIT
-
-    @property
-    @abstractmethod
-    def key(self) -> str:
-        """The object's key in the tree."""
 
     @abstractmethod
     def read(self, data: bytes) -> T:
@@ -69,7 +75,7 @@ class Lookup(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class RepositoryLookup(Lookup[Repository]):
+class RepositoryLookup(ObjectLookup[Repository]):
     """The catalog's document of one repository."""
 
     name: str
@@ -85,7 +91,7 @@ class RepositoryLookup(Lookup[Repository]):
 
 
 @dataclass(frozen=True, slots=True)
-class ManifestLookup(Lookup[FoundManifest]):
+class ManifestLookup(ObjectLookup[FoundManifest]):
     """A manifest's own object, by tag or by digest."""
 
     name: str
@@ -112,7 +118,7 @@ class ManifestLookup(Lookup[FoundManifest]):
 
 
 @dataclass(frozen=True, slots=True)
-class TagsLookup(Lookup[tuple[str, ...]]):
+class TagsLookup(ObjectLookup[tuple[str, ...]]):
     """The plain list of a repository's tags, as a client without an endpoint would read it."""
 
     name: str
@@ -128,7 +134,7 @@ class TagsLookup(Lookup[tuple[str, ...]]):
 
 
 @dataclass(frozen=True, slots=True)
-class ReferrersLookup(Lookup[tuple[Mapping[str, Any], ...]]):
+class ReferrersLookup(ObjectLookup[tuple[Mapping[str, Any], ...]]):
     """The index of the manifests whose subject is a digest."""
 
     name: str

@@ -12,6 +12,7 @@ from sdr.catalog.catalog import Catalog, State
 from sdr.catalog.polling import Poll
 from sdr.catalog.saved import SavedCatalog
 from sdr.catalog.sources import InThread
+from sdr.catalog.v1_catalog import V1Catalog
 
 #: After failures the interval grows up to this many times, and never beyond this many seconds.
 BACKOFF_TIMES, BACKOFF_SECONDS = 8, 300.0
@@ -155,3 +156,22 @@ class PollingService(Service):
             self._save_fails = True
         else:
             self._save_fails = False
+
+
+class V1Service(Service):
+    """Ends the looks of protocol v1 with the endpoint."""
+
+    name = "v1"
+
+    def __init__(self, v1: V1Catalog) -> None:
+        self._v1 = v1
+
+    def startService(self) -> None:
+        """Allow looks."""
+        super().startService()
+        self._v1.start()
+
+    def stopService(self) -> Deferred[None]:
+        """End those under way."""
+        super().stopService()
+        return self._v1.stop()

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -49,6 +49,22 @@ class Fetched:
     etag: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object in a listing.
+
+    :param name: what follows the prefix that was asked for.
+    :param validator: another one when the object has changed.
+    """
+
+    name: str
+    validator: str
+
+
+class CannotList(Exception):
+    """The store answers no listing that is known here."""
+
+
 class Source(Protocol):
     """Where a catalog is read."""
 
@@ -72,6 +88,26 @@ class Source(Protocol):
         ...
 
 
+class ListingSource(Source, Protocol):
+    """Where images of protocol v1 are read, too: some of what is to be known is in no object."""
+
+    async def size(self, key: str, *, seconds: float) -> int | None:
+        """Return how large an object is, in bytes; ``None`` if it is not there.
+
+        :raise FetchFailed: if neither the object nor its absence was seen.
+        """
+        ...
+
+    async def list(self, prefix: str, *, seconds: float) -> Sequence[Listed]:
+        """Return the objects whose keys begin with this, and have no slash after it.
+
+        :param seconds: the deadline of each exchange.
+        :raise CannotList: if the store does not list.
+        :raise FetchFailed: if it did not say what there is.
+        """
+        ...
+
+
 class DirectorySource:
     """A directory, read in threads: it may be on a slow or remote file system.
 
@@ -89,6 +125,16 @@ class DirectorySource:
         """Read a file whole; see :class:`Source`."""
         reading = self._in_thread(lambda: read_file(os.path.join(self.location, key), limit, etag))
         return await reading.addTimeout(seconds, self._clock, too_slow)
+
+    async def size(self, key: str, *, seconds: float) -> int | None:
+        """Return how large a file is; see :class:`ListingSource`."""
+        asking = self._in_thread(lambda: size_of(os.path.join(self.location, key)))
+        return await asking.addTimeout(seconds, self._clock, too_slow)
+
+    async def list(self, prefix: str, *, seconds: float) -> Sequence[Listed]:
+        """Return the files whose names begin with this; see :class:`ListingSource`."""
+        listing = self._in_thread(lambda: list_files(os.path.join(self.location, prefix)))
+        return await listing.addTimeout(seconds, self._clock, too_slow)
 
     def stop(self) -> Deferred[None]:
         """Nothing is held."""
@@ -124,7 +170,42 @@ def read_file(path: str, limit: int, etag: str) -> Fetched:
     return Fetched(200, body, found)
 
 
-def too_slow(result: Fetched | Failure, seconds: float) -> Fetched:
+def size_of(path: str) -> int | None:
+    """Return the size of a plain file; blocking.
+
+    :raise FetchFailed: if it cannot be seen.
+    """
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
+    except OSError as error:
+        raise FetchFailed(f"{error.strerror or error}") from error
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def list_files(prefix: str) -> list[Listed]:
+    """Return the plain files whose paths begin with this; blocking.
+
+    :raise FetchFailed: if their directory cannot be read.
+    """
+    folder, _, beginning = prefix.rpartition("/")
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(beginning) and entry.is_file():
+                    status = entry.stat()
+                    validator = f"{status.st_mtime_ns:x}-{status.st_size:x}"
+                    found.append(Listed(entry.name.removeprefix(beginning), validator))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise FetchFailed(f"{error.strerror or error}") from error
+    return found
+
+
+def too_slow(result: R | Failure, seconds: float) -> R:
     """Say of an exchange that was cut off why it was, whatever the agent calls that."""
     if isinstance(result, Failure):
         raise FetchFailed(f"no complete answer within {seconds:g} s") from result.value

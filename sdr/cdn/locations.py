@@ -7,6 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 #: Where the endpoint serves a directory itself.
 OWN_TREE = "/tree"
+#: Where it serves an old store's directory.
+OLD_TREE = "/old"
 
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*")
@@ -92,12 +94,14 @@ class OwnTree:
     """The endpoint itself serves the files of a directory.
 
     :param public_url: the endpoint's address, where the connection does not tell it.
+    :param path: of the directory's files at the endpoint.
     """
 
     public_url: str | None
+    path: str = OWN_TREE
 
     def base(self, host: str, scheme: str) -> str | None:
-        """Return the endpoint's own address with the path of the tree."""
+        """Return the endpoint's own address with the path of the files."""
         if self.public_url is not None:
-            return self.public_url + OWN_TREE
-        return f"{scheme}://{host}{OWN_TREE}" if is_host(host) else None
+            return self.public_url + self.path
+        return f"{scheme}://{host}{self.path}" if is_host(host) else None

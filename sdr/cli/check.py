@@ -14,11 +14,11 @@ from sdr.publish.reading import Reader
 
 @click.command(short_help="Check that clients find everything whole.")
 @cdn_option("Read what clients read through this CDN.")
-@click.option("--deep", is_flag=True, help="Read every blob to its end and compute its digest.")
+@click.option("--deep", is_flag=True, help="Read every blob and layer to its end and compute its digest.")
 @click.argument("name", required=False, type=parsed("NAME", parse_name))
 @with_store
 def check(run: Run, cdn: str | None, deep: bool, name: str | None) -> None:
-    """Read everything, or one repository, as clients do, and list what is wrong.
+    """Read everything, or one repository, as clients of each protocol do, and list what is wrong.
 
     Standard output has one line for each finding. With any, the exit code is 1.
     """

@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "check",
     "index": "upkeep",
     "gc": "upkeep",
+    "v1": "v1",
 }
 
 

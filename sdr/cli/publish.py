@@ -1,5 +1,6 @@
 """``sdr publish``."""
 
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import click
@@ -8,6 +9,7 @@ from sdr.cli.arguments import parse_tag, parse_target
 from sdr.cli.options import Run, parsed, with_store
 from sdr.cli.output import account_result, print_json, print_lines
 from sdr.publish.expecting import Expected
+from sdr.publish.image import Image
 from sdr.publish.platforms import Platform
 from sdr.publish.publisher import Publication, Publisher
 from sdr.publish.sources import Source, open_image
@@ -54,6 +56,17 @@ def _pairs(context: click.Context, argument: click.Parameter, rest: tuple[str, .
     metavar="OS/ARCH[/VARIANT]",
     help="Publish this one of a multi-platform image.",
 )
+@click.option(
+    "--schema2",
+    is_flag=True,
+    help="Convert its manifests to docker's types, for docker 1.10 to 17.05: the digest changes.",
+)
+@click.option(
+    "--v1",
+    "also_v1",
+    is_flag=True,
+    help="Write it for protocol v1, too, for docker 0.9 to 17.05: of several platforms linux/amd64.",
+)
 @click.argument("source", type=parsed("SOURCE", Source.parse))
 @click.argument("target", metavar="NAME[:TAG]", type=parsed("NAME", parse_target))
 @click.argument("rest", metavar="[SOURCE NAME[:TAG]]...", nargs=-1, callback=_pairs)
@@ -63,6 +76,8 @@ def publish(
     also: tuple[str, ...],
     if_tag: Expected | None,
     platform: Platform | None,
+    schema2: bool,
+    also_v1: bool,
     source: Source,
     target: tuple[str, str],
     rest: tuple[_Pair, ...],
@@ -76,20 +91,59 @@ def publish(
 
     Several images are quicker in one command than in one each. The options are for each of them; standard output has
     a line for each as soon as it is published, with --json an object a line. The first that fails ends the command.
+
+    With --v1 the image is published for protocol v2 first. --if-tag guards only its tags there.
     """
     for pair in (_Pair(source, target), *rest):
         name, tag = pair.target
         tags = tuple(dict.fromkeys((tag, *also)))
-        with run.writing():
-            with open_image(pair.source, platform, run.jobs, run.report) as image:
-                publication = Publisher(run.store, run.jobs, run.report).publish(image, name, tags, if_tag)
-            if not publication.account.written:
+        with run.writing(), ExitStack() as open_files:
+            image = open_files.enter_context(open_image(pair.source, platform, run.jobs, run.report))
+            more: dict[str, object] = {}
+            if schema2:
+                image, more = _in_schema2(run, pair, image, open_files)
+            publishes = _with_v1 if also_v1 else _publish
+            publication, has_written, for_v1 = publishes(run, image, name, tags, if_tag)
+            if not has_written:
                 run.report.say("already published, nothing written")
         # Between the bars: a terminal may show both.
         if run.as_json:
-            print_json(_result(publication), as_line=bool(rest))
+            print_json(_result(publication) | more | for_v1, as_line=bool(rest))
         else:
             print_lines([str(publication)])
+
+
+_Published = tuple[Publication, bool, dict[str, object]]
+
+
+def _publish(run: Run, image: Image, name: str, tags: tuple[str, ...], if_tag: Expected | None) -> _Published:
+    """Publish, and tell whether anything was written, and what more there is to say for scripts."""
+    publication = Publisher(run.store, run.jobs, run.report).publish(image, name, tags, if_tag)
+    return publication, bool(publication.account.written), {}
+
+
+# What only these options need takes a while to import.
+
+
+def _with_v1(run: Run, image: Image, name: str, tags: tuple[str, ...], if_tag: Expected | None) -> _Published:
+    from sdr.cli.v1 import v1_result
+    from sdr.publish.v1_publishing import V1Publishing
+
+    publishing = V1Publishing(run.store, run.jobs, run.report, name)
+    chain = publishing.check(image)
+    publication, has_written, _ = _publish(run, image, name, tags, if_tag)
+    for_v1 = publishing.publish(chain, tags)
+    return publication, has_written or bool(for_v1.account.written), {"v1": v1_result(for_v1)}
+
+
+def _in_schema2(run: Run, pair: _Pair, image: Image, open_files: ExitStack) -> tuple[Image, dict[str, object]]:
+    from sdr.publish.schema2 import to_schema2
+
+    converted = to_schema2(image, pair.source.path, open_files, run.jobs, run.report)
+    old, new = image.root.digest, converted.root.digest
+    if new != old:
+        run.report.say(f"{pair.target[0]}: in docker's schema 2 its digest is another: {old} -> {new}")
+    return converted, {"converted_from": str(old)}
 
 
 def _result(publication: Publication) -> dict[str, object]:

@@ -45,6 +45,8 @@ def tag(run: Run, if_tag: Expected | None, cdn: str | None, target: tuple[str, R
 def untag(run: Run, cdn: str | None, target: tuple[str, str]) -> None:
     """Remove a tag; the image stays, and can be pulled by its digest.
 
+    The tag goes for clients of protocol v1, too, where it is there for these.
+
     Standard output has the URLs of which a CDN may keep copies, one a line.
     """
     name, old_tag = target
@@ -62,7 +64,7 @@ def rm(run: Run, force: bool, cdn: str | None, target: tuple[str, Digest | None]
     """Remove the manifest of this digest, or a whole repository.
 
     What would leave a reference broken is refused. Blobs stay: other repositories may share them, and sdr gc deletes
-    those that nothing refers to any more.
+    those that nothing refers to any more. What is removed is removed for clients of protocol v1, too.
 
     Standard output has the URLs of which a CDN may keep copies, one a line: what has a digest in its URL, up to a year.
     """

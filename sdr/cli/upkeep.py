@@ -43,7 +43,7 @@ def gc(run: Run, older_than: float, untagged: bool, dry_run: bool) -> None:
     """Delete what nothing refers to any more, in two runs.
 
     The first run marks what nothing refers to. A later one deletes what it finds marked long enough and still without
-    a reference. Publishers may be at work all the time.
+    a reference. Publishers may be at work all the time, but for an old docker-registry that goes on writing there.
     """
     with run.writing():
         collected = Collection(run.store, run.jobs, run.report).collect(older_than, untagged=untagged, dry_run=dry_run)

@@ -3,7 +3,7 @@
 The rows that are named below are those of docs/request-handling.md; a test goes through them one by one.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from sdr.catalog.lookups import (
@@ -18,17 +18,22 @@ from sdr.catalog.lookups import (
     RepositoryLookup,
     TagsLookup,
 )
-from sdr.cdn.locations import CDN
 from sdr.endpoint.answer import REDIRECT_CACHE, Answer, content, digest_header, error, manifest, matches, redirect
+from sdr.endpoint.fallback import (
+    is_not_accepted,
+    manifest_not_accepted,
+    unknown_manifest,
+    unknown_repository,
+    unseen_manifest,
+)
 from sdr.endpoint.front import front_page
 from sdr.endpoint.paging import BadNumber, page_of, parameter
+from sdr.endpoint.rules import NoLocation, Rules, location
+from sdr.endpoint.v1_answers import answer_v1
 from sdr.registry.errors import (
-    BAD_REQUEST,
-    MANIFEST_UNKNOWN,
     NAME_UNKNOWN,
     NOT_FOUND,
     PAGINATION_NUMBER_INVALID,
-    UNAVAILABLE,
     UNSUPPORTED,
 )
 from sdr.registry.grammar import Digest
@@ -38,8 +43,6 @@ from sdr.registry.questions import (
     BlobOf,
     Front,
     ManifestOf,
-    PathV1,
-    PingV1,
     Question,
     ReferrersOf,
     Refused,
@@ -55,19 +58,6 @@ from sdr.tree.keys import blob_key, manifest_key, referrers_key, tags_key
 REPOSITORIES_AT_ONCE = 1000
 
 _API_VERSION = ("Docker-Distribution-Api-Version", "registry/2.0")
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What an operator decided.
-
-    :param inline: send manifests instead of redirecting to them.
-    :param browse: show which repositories there are.
-    """
-
-    cdn: CDN
-    inline: bool = False
-    browse: bool = False
 
 
 def answer(question: Question, known: Known, rules: Rules) -> Answer | Lookup[Any]:
@@ -87,7 +77,7 @@ def _answer(question: Question, known: Known, rules: Rules) -> Answer | Lookup[A
     if question.method not in ("GET", "HEAD"):  # row 1
         return error(UNSUPPORTED, None, ("Allow", "GET, HEAD"))
     match read_path(question.path):
-        case Refused() as refused:  # rows 2 and 15, and what breaks the grammar
+        case Refused() as refused:  # rows 2 and 22, and what breaks the grammar
             return error(refused.error, refused.detail)
         case Base():  # row 3
             return content(b"{}", JSON, REVALIDATE)
@@ -101,18 +91,10 @@ def _answer(question: Question, known: Known, rules: Rules) -> Answer | Lookup[A
             return _referrers(question, asked, known, rules)
         case Repositories():
             return _repositories(question, known, rules)
-        case PingV1():  # row 13
-            return content(
-                b"{}",
-                JSON,
-                REVALIDATE,
-                ("X-Docker-Registry-Version", "sdr"),
-                ("X-Docker-Registry-Standalone", "false"),
-            )
-        case PathV1() as asked:
-            return _redirect(question, rules, asked.key, REVALIDATE, status=302)
-        case Front():  # row 14
+        case Front():  # row 21
             return content(front_page(question, known, browse=rules.browse), "text/html; charset=utf-8", REVALIDATE)
+        case asked_v1:  # rows 13 to 20
+            return answer_v1(question, asked_v1, known, rules)
 
 
 def _manifest(question: Question, asked: ManifestOf, known: Known, rules: Rules) -> Answer | Lookup[Any]:
@@ -130,10 +112,13 @@ def _manifest(question: Question, asked: ManifestOf, known: Known, rules: Rules)
         if found is None and (document is not UNKNOWN or rules.inline):
             return itself
         if found is ABSENT:
-            return _absent(name, str(reference), repository_too=document is ABSENT)
-        if found is None or isinstance(found, Missing):
-            return _redirect(question, rules, manifest_key(name, reference), REVALIDATE)  # row 8
+            return unknown_manifest(question, asked, known, rules, repository_too=document is ABSENT)
+        if found is None or isinstance(found, Missing):  # row 8
+            redirected = _redirect(question, rules, manifest_key(name, reference), REVALIDATE)
+            return unseen_manifest(question, asked, known, rules) or redirected
         entry = found.entry
+    if is_not_accepted(question, asked, entry):
+        return manifest_not_accepted(asked, entry, known, rules)
     outlived = rules.inline and known.recall(ManifestLookup(name, entry.digest)) is ABSENT
     if question.method == "HEAD" and not outlived:
         return manifest(question, entry, b"", by_tag=by_tag)
@@ -162,7 +147,7 @@ def _inline(
             cached = REVALIDATE if by_tag else REDIRECT_CACHE
             promised = (digest_header(reference),) if isinstance(reference, Digest) else ()
             return _redirect(question, rules, manifest_key(asked.name, reference), cached, *promised)
-    return _absent(asked.name, str(asked.reference), repository_too=False)
+    return unknown_manifest(question, asked, known, rules, repository_too=False)
 
 
 def _entry_in(document: Repository, asked: ManifestOf) -> ManifestEntry | None:
@@ -191,7 +176,7 @@ def _tags(question: Question, asked: TagsOf, known: Known, rules: Rules) -> Answ
         if found is None and document is not UNKNOWN:
             return itself
         if found is ABSENT:
-            return error(NAME_UNKNOWN)
+            return unknown_repository(asked, known, rules)
         if found is None or isinstance(found, Missing):
             return _redirect(question, rules, tags_key(asked.name), REVALIDATE)
         tags = found
@@ -231,21 +216,8 @@ def _repositories(question: Question, known: Known, rules: Rules) -> Answer:
     return content(encode_repositories_page(page.items), JSON, REVALIDATE, *page.link)
 
 
-def _absent(name: str, reference: str, *, repository_too: bool) -> Answer:
-    """Say 404; docker 1.8 to 17.05 decide by ``detail`` whether to try protocol v1."""
-    if repository_too:
-        return error(NAME_UNKNOWN)
-    return error(MANIFEST_UNKNOWN, {"name": name, "reference": reference})
-
-
-def _redirect(
-    question: Question, rules: Rules, key: str, cache_control: str, *more: tuple[str, str], status: int = 307
-) -> Answer:
-    base = rules.cdn.base(question.host, question.scheme)
-    if base is None:
-        return error(BAD_REQUEST, "the Host header is missing or malformed")
-    location = f"{base}/{key}"
-    if location.partition("://")[2] == f"{question.host}{question.path}":
-        # Dockers before 17.12 would follow it for ever.
-        return error(UNAVAILABLE, "the CDN's URL leads back to this endpoint")
-    return redirect(location, cache_control, *more, status=status)
+def _redirect(question: Question, rules: Rules, key: str, cache_control: str, *more: tuple[str, str]) -> Answer:
+    try:
+        return redirect(location(question, rules.cdn, key), cache_control, *more)
+    except NoLocation as reason:
+        return error(reason.code, reason.detail)

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 from typing import cast
@@ -25,6 +26,7 @@ from sdr.registry.errors import INTERNAL, NOT_FOUND, UNSUPPORTED, ErrorCode
 from sdr.registry.grammar import Digest
 from sdr.registry.manifests import MANIFEST_LIMIT, MalformedManifest, parse_manifest
 from sdr.tree.headers import Headers, headers_of
+from sdr.tree.v1 import PARTS, image_of
 
 _UNSATISFIABLE = ErrorCode("RANGE_INVALID", 416, "the range is not within the file")
 
@@ -50,16 +52,27 @@ class TreeFiles(Resource):
     :param root: the directory, as an absolute path.
     :param in_thread: runs a blocking call elsewhere: every read of a file.
     :param clock: for clients that stall.
+    :param base: the path below which they are served.
+    :param headers_of: returns what a key is served with, or ``None`` for what is not served.
     """
 
     isLeaf = True
     _log = Logger()
 
-    def __init__(self, root: str, in_thread: InThread, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        root: str,
+        in_thread: InThread,
+        clock: IReactorTime,
+        base: str = OWN_TREE,
+        headers_of: Callable[[str], Headers | None] = headers_of,
+    ) -> None:
         super().__init__()
         self._root = root
         self._in_thread = in_thread
         self._clock = clock
+        self._base = base
+        self._headers_of = headers_of
         self._types: Memory[tuple[str, str], Headers] = Memory(10_000)
         self._wrong: Memory[str, str] = Memory(1000)
         # Both are used in threads.
@@ -70,9 +83,9 @@ class TreeFiles(Resource):
         if request.method not in (b"GET", b"HEAD"):
             self._say(request, error(UNSUPPORTED, None, ("Allow", "GET, HEAD")))
             return NOT_DONE_YET
-        path = request.uri.decode("latin-1").partition("?")[0].removeprefix(f"{OWN_TREE}/")
+        path = request.uri.decode("latin-1").partition("?")[0].removeprefix(f"{self._base}/")
         key = path.replace("%3A", ":").replace("%3a", ":")
-        headers = headers_of(key)
+        headers = self._headers_of(key)
         if headers is None:
             self._say(request, error(NOT_FOUND))
             return NOT_DONE_YET
@@ -166,6 +179,12 @@ class TreeFiles(Resource):
 
     def _say(self, request: Request, got: Answer) -> None:
         write(request, Answer(got.status, got.headers) if request.method == b"HEAD" else got)
+
+
+def old_headers_of(key: str) -> Headers | None:
+    """Return what a key of an old store is served with: the parts of its images, and nothing else."""
+    found = image_of(key)
+    return headers_of(key) if found is not None and found[1] in PARTS else None
 
 
 def _hand_over(found: OpenFile | Failure | None, opened: Deferred[OpenFile | None]) -> None:

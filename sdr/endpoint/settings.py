@@ -30,6 +30,8 @@ class Settings:
     :param poll: seconds.
     :param state_dir: an absolute path, or nothing.
     :param access_log: an absolute path, ``-``, or nothing.
+    :param v1_store: an old store, or nothing: a URL, or a directory's absolute path.
+    :param v1_cdn: the URL of its images for clients; ``None`` where the endpoint serves them itself.
     :param store_is_cdn: whether no store was given of its own.
     """
 
@@ -42,6 +44,8 @@ class Settings:
     inline: bool
     browse: bool
     access_log: str | None
+    v1_store: BaseURL | str | None
+    v1_cdn: BaseURL | None
     store_is_cdn: bool
 
 
@@ -56,6 +60,8 @@ def read_settings(
     manifests: str,
     browse: bool,
     access_log: str | None,
+    v1_store: str | None,
+    v1_cdn: str | None,
 ) -> Settings:
     """Check the options' values.
 
@@ -66,7 +72,9 @@ def read_settings(
     where = _place("--cdn", cdn)
     own = None if public_url is None else _url("--public-url", public_url)
     if isinstance(where, BaseURL):
-        _refuse_itself(where, own, listen)
+        _refuse_itself("--cdn", where, own, listen)
+    old = None if v1_store is None else _place("--v1-store", v1_store)
+    old_cdn = _v1_cdn(v1_cdn, old, own, listen)
     if manifests not in ("redirect", "inline"):
         raise BadSetting(f"--manifests {manifests}: it is redirect or inline")
     return Settings(
@@ -79,8 +87,22 @@ def read_settings(
         inline=manifests == "inline",
         browse=browse,
         access_log=None if access_log is None else _log_file("--access-log", access_log),
+        v1_store=old,
+        v1_cdn=old_cdn,
         store_is_cdn=store is None and isinstance(where, BaseURL),
     )
+
+
+def _v1_cdn(
+    text: str | None, store: BaseURL | str | None, own: BaseURL | None, listen: Sequence[str]
+) -> BaseURL | None:
+    if text is not None and store is None:
+        raise BadSetting("--v1-cdn is for the files of an old store: give that with --v1-store")
+    cdn = _url("--v1-cdn", text) if text is not None else store
+    if not isinstance(cdn, BaseURL):
+        return None
+    _refuse_itself("--v1-store" if text is None else "--v1-cdn", cdn, own, listen)
+    return cdn
 
 
 def _place(option: str, text: str) -> BaseURL | str:
@@ -134,12 +156,12 @@ def _log_file(option: str, text: str) -> str:
     return path
 
 
-def _refuse_itself(cdn: BaseURL, own: BaseURL | None, listen: Sequence[str]) -> None:
+def _refuse_itself(option: str, cdn: BaseURL, own: BaseURL | None, listen: Sequence[str]) -> None:
     """Refuse a CDN that is the endpoint itself: it would redirect for ever, and old dockers would follow for ever."""
     same = own is not None and (own.host, own.port) == (cdn.host, cdn.port) and own.path == cdn.path
     if same or any(_is_at(description, cdn) for description in listen or [f"tcp:{DEFAULT_PORT}"]):
         raise BadSetting(
-            f"--cdn {cdn.text}: it is the endpoint's own address, so redirects would never end;"
+            f"{option} {cdn.text}: it is the endpoint's own address, so redirects would never end;"
             " give the address that serves the files (or their directory, and the endpoint serves them itself)"
         )
 

@@ -13,16 +13,20 @@ from twisted.python.usage import Options as TwistedOptions
 from twisted.python.usage import UsageError
 from twisted.web.client import Agent, HTTPConnectionPool
 
-from sdr.catalog.catalog import LOOK_SECONDS, LOOKS_AT_ONCE, Catalog
+from sdr.catalog.catalog import LOOK_SECONDS, Catalog
+from sdr.catalog.flights import LOOKS_AT_ONCE
 from sdr.catalog.http_source import HTTPSource
+from sdr.catalog.knowledge import Knowledge
 from sdr.catalog.polling import Poll
 from sdr.catalog.saved import SavedCatalog
-from sdr.catalog.service import PollingService
-from sdr.catalog.sources import DirectorySource, InThread, Source
-from sdr.cdn.locations import OWN_TREE, BaseURL, OwnTree, RemoteCDN
-from sdr.endpoint.answers import Rules
-from sdr.endpoint.files import TreeFiles
+from sdr.catalog.searches import Searches
+from sdr.catalog.service import PollingService, V1Service
+from sdr.catalog.sources import DirectorySource, InThread, ListingSource
+from sdr.catalog.v1_catalog import V1Catalog
+from sdr.cdn.locations import CDN, OLD_TREE, OWN_TREE, BaseURL, OwnTree, RemoteCDN
+from sdr.endpoint.files import TreeFiles, old_headers_of
 from sdr.endpoint.listening import AnyAddress, ListeningService
+from sdr.endpoint.rules import Rules
 from sdr.endpoint.settings import DEFAULT_PORT, BadSetting, Settings, read_settings
 from sdr.endpoint.signals import SignalService
 from sdr.endpoint.site import EndpointSite
@@ -46,10 +50,21 @@ class Options(TwistedOptions):
         ["poll", None, "30", "Seconds between polls of the catalog."],
         ["state-dir", None, None, "A directory that keeps the last good catalog for the next start."],
         ["manifests", None, "redirect", "redirect: to the CDN. inline: the endpoint sends manifests itself."],
+        [
+            "v1-store",
+            None,
+            None,
+            "A store that a docker-registry of 2014 wrote: its URL with its root, or a directory.",
+        ],
+        ["v1-cdn", None, None, "Where redirects to that store's layers point. [default: that store's URL]"],
         ["access-log", None, None, "A file for the access log in the combined format, or - for standard output."],
     ]
     optFlags: ClassVar[list[list[Any]]] = [
-        ["browse", None, "Show which repositories there are: /v2/_catalog, and the list on the front page."],
+        [
+            "browse",
+            None,
+            "Show which repositories there are: /v2/_catalog, docker search, and a list on the front page.",
+        ],
     ]
 
     settings: Settings
@@ -92,6 +107,8 @@ class Options(TwistedOptions):
                 manifests=self["manifests"],
                 browse=bool(self["browse"]),
                 access_log=self["access-log"],
+                v1_store=self["v1-store"],
+                v1_cdn=self["v1-cdn"],
             )
         except BadSetting as error:
             raise UsageError(str(error)) from error
@@ -107,8 +124,9 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     settings = options.settings
     in_thread = _in_thread(reactor)
     saved = None if settings.state_dir is None else SavedCatalog(settings.state_dir)
+    tree = _source(settings.store, reactor, in_thread)
     catalog = Catalog(
-        _source(settings, reactor, in_thread),
+        tree,
         reactor,
         settings.poll,
         in_thread,
@@ -116,14 +134,20 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         on_repository=None if saved is None else saved.note,
         on_manifest=None if saved is None else saved.manifests.note,
     )
+    old = None if settings.v1_store is None else _source(settings.v1_store, reactor, in_thread)
+    v1 = V1Catalog(tree, old, reactor, settings.poll, in_thread)
+    searches = Searches(catalog.names, reactor, settings.poll, in_thread)
     poll = Poll(catalog, in_thread)
     polling = PollingService(catalog, poll, reactor, settings.poll, random.random, in_thread, saved)
     services = MultiService()
     polling.setServiceParent(services)
+    V1Service(v1).setServiceParent(services)
     SignalService(reactor, polling).setServiceParent(services)
     # Last, so that it stops first.
     ListeningService(
-        EndpointSite(_root(settings, catalog, in_thread, reactor), reactor, settings.access_log),
+        EndpointSite(
+            _root(settings, Knowledge(catalog, v1, searches), in_thread, reactor), reactor, settings.access_log
+        ),
         _addresses(settings, reactor),
         _greeting(settings),
     ).setServiceParent(services)
@@ -137,24 +161,40 @@ def _in_thread(reactor: Any) -> InThread:
     return in_thread
 
 
-def _source(settings: Settings, reactor: Any, in_thread: InThread) -> Source:
-    if isinstance(settings.store, str):
-        return DirectorySource(settings.store, in_thread, reactor)
+def _source(store: BaseURL | str, reactor: Any, in_thread: InThread) -> ListingSource:
+    if isinstance(store, str):
+        return DirectorySource(store, in_thread, reactor)
     pool = HTTPConnectionPool(reactor)
     pool.maxPersistentPerHost = LOOKS_AT_ONCE
     # Two lines of log for each connection, so for each look; Twisted has no public switch (Scrapy does the same).
     pool._factory.noisy = False
     agent = Agent(reactor, connectTimeout=LOOK_SECONDS, pool=pool)
-    return HTTPSource(settings.store.text, agent, reactor, pool.closeCachedConnections)
+    return HTTPSource(store.text, agent, reactor, pool.closeCachedConnections)
 
 
-def _root(settings: Settings, catalog: Catalog, in_thread: InThread, reactor: Any) -> Root:
-    public_url = None if settings.public_url is None else settings.public_url.text
-    cdn = RemoteCDN(settings.cdn.text) if isinstance(settings.cdn, BaseURL) else OwnTree(public_url)
-    root = Root(Questions(catalog, Rules(cdn, inline=settings.inline, browse=settings.browse)))
+def _root(settings: Settings, knowledge: Knowledge, in_thread: InThread, reactor: Any) -> Root:
+    root = Root(Questions(knowledge, _rules(settings)))
     if isinstance(settings.cdn, str):
         root.putChild(OWN_TREE.strip("/").encode(), TreeFiles(settings.cdn, in_thread, reactor))
+    if isinstance(settings.v1_store, str) and settings.v1_cdn is None:
+        files = TreeFiles(settings.v1_store, in_thread, reactor, OLD_TREE, old_headers_of)
+        root.putChild(OLD_TREE.strip("/").encode(), files)
     return root
+
+
+def _rules(settings: Settings) -> Rules:
+    public = settings.public_url
+    public_url = None if public is None else public.text
+    old_cdn: CDN | None = None
+    if settings.v1_store is not None:
+        old_cdn = OwnTree(public_url, OLD_TREE) if settings.v1_cdn is None else RemoteCDN(settings.v1_cdn.text)
+    return Rules(
+        RemoteCDN(settings.cdn.text) if isinstance(settings.cdn, BaseURL) else OwnTree(public_url),
+        inline=settings.inline,
+        browse=settings.browse,
+        public_host=None if public is None else public.text.removeprefix(f"{public.scheme}://").partition("/")[0],
+        old_cdn=old_cdn,
+    )
 
 
 def _addresses(settings: Settings, reactor: Any) -> list[tuple[IStreamServerEndpoint, str]]:
@@ -175,6 +215,11 @@ def _address(reactor: Any, description: str) -> IStreamServerEndpoint:
 
 def _greeting(settings: Settings) -> str:
     cdn = settings.cdn.text if isinstance(settings.cdn, BaseURL) else f"this endpoint's /tree/ ({settings.cdn})"
-    store = settings.store.text if isinstance(settings.store, BaseURL) else settings.store
+    store = _text(settings.store)
+    old = "" if settings.v1_store is None else f"; old store {_text(settings.v1_store)}"
     hint = " (through the CDN, which may cache a 404: give --store)" if settings.store_is_cdn else ""
-    return f"CDN {cdn}; store {store}{hint}"
+    return f"CDN {cdn}; store {store}{hint}{old}"
+
+
+def _text(place: BaseURL | str) -> str:
+    return place.text if isinstance(place, BaseURL) else place

@@ -9,10 +9,11 @@ from twisted.web.http import Request
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 
-from sdr.catalog.catalog import Catalog
+from sdr.catalog.knowledge import Knowledge
 from sdr.catalog.lookups import Lookup, Missing
 from sdr.endpoint.answer import Answer, error
-from sdr.endpoint.answers import Rules, answer, finished
+from sdr.endpoint.answers import answer, finished
+from sdr.endpoint.rules import Rules
 from sdr.registry.errors import INTERNAL
 from sdr.registry.questions import Question
 
@@ -22,22 +23,22 @@ T = TypeVar("T")
 class _Asked:
     """What is known, and what the looks of one question found: it sees each of them, however soon it is forgotten."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
         self._found: dict[Lookup[Any], Any] = {}
-        self.is_absent = catalog.is_absent
-        self.names = catalog.names
+        self.is_absent = knowledge.is_absent
+        self.names = knowledge.names
 
     def recall(self, lookup: Lookup[T]) -> T | Missing | None:
         """Return what is known without a look."""
         if lookup not in self._found:
-            return self._catalog.recall(lookup)
+            return self._knowledge.recall(lookup)
         found: T | Missing = self._found[lookup]
         return found
 
     async def look(self, lookup: Lookup[Any]) -> None:
         """Look at the store."""
-        self._found[lookup] = await self._catalog.look(lookup)
+        self._found[lookup] = await self._knowledge.look(lookup)
 
 
 class Questions(Resource):
@@ -46,16 +47,16 @@ class Questions(Resource):
     isLeaf = True
     _log = Logger()
 
-    def __init__(self, catalog: Catalog, rules: Rules) -> None:
+    def __init__(self, knowledge: Knowledge, rules: Rules) -> None:
         super().__init__()
-        self._catalog = catalog
+        self._knowledge = knowledge
         self._rules = rules
 
     def render(self, request: Request) -> int:
         """Answer at once where that can be, and after a look at the store elsewhere."""
         question = question_from(request)
         try:
-            got = answer(question, self._catalog, self._rules)
+            got = answer(question, self._knowledge, self._rules)
         except Exception:
             self._log.failure("cannot answer {path}", path=question.path)
             got = finished(question, error(INTERNAL))
@@ -72,7 +73,7 @@ class Questions(Resource):
         deciding.addCallback(lambda got: None if got is None else write(request, got))
 
     async def _decide(self, question: Question, lookup: Lookup[Any]) -> Answer:
-        asked = _Asked(self._catalog)
+        asked = _Asked(self._knowledge)
         while True:
             await asked.look(lookup)
             got = answer(question, asked, self._rules)

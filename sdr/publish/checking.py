@@ -16,6 +16,7 @@ from sdr.publish.levels import Levels
 from sdr.publish.progress import Report
 from sdr.publish.reading import Reader
 from sdr.publish.repository_check import RepositoryCheck, Wanted
+from sdr.publish.v1_check import V1Check
 from sdr.registry.grammar import Digest, parse_reference
 from sdr.stores.interface import NotReachable, NotThere, Stat, Store
 from sdr.tree import keys
@@ -52,6 +53,7 @@ class Checker:
         inspection = Inspection(self._store, self._reader, self._jobs, self._report)
         check = _Check(self._store, self._jobs, self._report, inspection, name, self._batch)
         check.manifests()
+        check.v1(deep=deep)
         check.lists()
         check.blobs(deep=deep)
         if self._reader is not None and inspection.objects and not inspection.there:
@@ -99,7 +101,14 @@ class _Check:
             # Keys come in order: what is behind the last one is complete.
             self._finish([under_way.pop(each) for each in list(under_way) if not last.startswith(f"v2/{each}/")])
         self._finish(list(under_way.values()))
-        if self._name is not None and self._name not in self._revisions:
+
+    def v1(self, *, deep: bool) -> None:
+        """Read what there is for protocol v1."""
+        check = V1Check(self._store, self._jobs, self._inspection)
+        is_there = check.check(self._name, deep=deep)
+        self.findings += check.findings
+        self.notes += check.notes
+        if self._name is not None and self._name not in self._revisions and not is_there:
             reason = f"there is no repository {self._name}; sdr ls names those that there are"
             raise NotThere(self._store.location, "", reason)
 

@@ -17,6 +17,7 @@ from sdr.publish.marks import DEAD, LOOK, Found, Marks, Sweep
 from sdr.publish.progress import Report
 from sdr.publish.refused import Refused
 from sdr.publish.survey import Survey
+from sdr.publish.v1_survey import Sparing, whole_images
 from sdr.publish.writing import Writing
 from sdr.stores.interface import Stat, Store
 from sdr.tree.marks import Candidate, Mark, State, candidate, mark_key
@@ -137,11 +138,12 @@ class Collection:
             for name, manifests in survey.attached(doomed).items():
                 detached = frozenset(manifests)
                 self._index.level(name, Touched(detached=detached, subjects=frozenset(manifests.values())))
+            sparing = Sparing(self._store, {key: candidates[key] for key in doomed})
             for key in survey.parents_first(doomed):
                 self._jobs.go_on()
                 sweep.go_on()
                 # Looked at once more: listings may lag, and this may have taken long.
-                if candidates[key].is_still(candidate(self._store.head(key))):
+                if sparing.may_go(key):
                     self._store.delete(key)
                     stat = doomed[key]
                     deleted[key] = stat.size if stat else 0
@@ -159,4 +161,4 @@ class Collection:
             return key in candidates and candidates[key].is_still(candidate(stat))
 
         unused = survey.unused(lambda key, stat: untagged and unchanged(key, stat))
-        return {key: stat for key, stat in unused.items() if unchanged(key, stat)}
+        return whole_images(unused, {key: stat for key, stat in unused.items() if unchanged(key, stat)})

@@ -13,16 +13,17 @@ overwritten before its publisher looked again, and else by the next publish ther
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sdr.publish.image import ImageManifest
 from sdr.publish.jobs import Jobs
-from sdr.publish.keeping import Documents, Found
+from sdr.publish.keeping import TRIES, Documents, Found
 from sdr.publish.referrers import merged, present
-from sdr.publish.truth import SLACK, Truth, tags_of
+from sdr.publish.truth import SLACK, Truth, read, tagged, tags_of
 from sdr.publish.writing import Writing
 from sdr.registry.grammar import Digest
-from sdr.stores.interface import NotThere, Stat, Store
+from sdr.stores.interface import NotThere, Stat, Store, StoreError
 from sdr.tree import documents, headers, keys
 
 
@@ -70,7 +71,10 @@ class Index:
         mends: bool = False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._store, self._documents = store, Documents(store, jobs, writing, mends=mends, sleep=sleep)
+        self._store, self._jobs = store, jobs
+        self._documents = Documents(store, jobs, writing, mends=mends, sleep=sleep)
+        #: What has to be true still when the documents that say so are written.
+        self._promised: list[Callable[[], bool]] = []
 
     def check(self, name: str, touched: Touched) -> None:
         """Read the documents that :meth:`level` would change: a malformed one is better known before the tag moves.
@@ -105,11 +109,11 @@ class Index:
         if touched.leaving:
             # Nothing may lead to what is about to be removed.
             steps = steps[1:]
-        self._documents.settle(steps, _needed(name, touched))
+        self._settle(steps, _needed(name, touched))
 
     def level_repository(self, name: str, touched: Touched) -> None:
         """Bring level what is in a repository; :meth:`level_lists` is to follow."""
-        self._documents.settle([lambda: self._repository(name, touched)])
+        self._settle([lambda: self._repository(name, touched)])
 
     def level_lists(self, names: Iterable[str]) -> None:
         """Bring every list, and the list of lists, level.
@@ -120,7 +124,7 @@ class Index:
         for name in names:
             by_prefix.setdefault(keys.list_of(name), set()).add(name)
         steps = [self._list_step(prefix, here) for prefix, here in sorted(by_prefix.items())]
-        self._documents.settle([*steps, lambda: self._lists(set(by_prefix), exact=True)])
+        self._settle([*steps, lambda: self._lists(set(by_prefix), exact=True)])
 
     def _list_step(self, prefix: str, names: set[str]) -> Callable[[], bool]:
         return lambda: self._list(prefix, names, exact=True)
@@ -144,7 +148,11 @@ class Index:
         if not is_documented:
             return wrote
         document = documents.encode_repository(documents.Repository(name, entries))
-        return self._documents.write(repository, document, headers.REPOSITORY_HEADERS) | wrote
+        wrote |= self._documents.write(repository, document, headers.REPOSITORY_HEADERS)
+        for tag in {*known, *entries} - touched.hidden:
+            if known.get(tag) != entries.get(tag):
+                self._promised.append(partial(self._is_tag, name, tag, entries.get(tag)))
+        return wrote
 
     def _referrers(
         self,
@@ -171,12 +179,16 @@ class Index:
         known = self._documents.decoded(found, lambda data: documents.decode_list(data, prefix)) or {}
         revisions = dict(known)
         wanted = {keys.repository_key(name): name for name in sorted({*names, *(known if exact else ())})}
-        read = self._documents.read_all(wanted)
+        its = self._documents.read_all(wanted)
         for key, name in wanted.items():
-            _set(revisions, name, None if name in leaving else read[key])
+            _set(revisions, name, None if name in leaving else its[key])
         if found.data is None and not revisions:
             return False
-        return self._documents.write(found, documents.encode_list(revisions), headers.LIST_HEADERS)
+        wrote = self._documents.write(found, documents.encode_list(revisions), headers.LIST_HEADERS)
+        for name in {*known, *revisions} - {*leaving}:
+            if known.get(name) != revisions.get(name):
+                self._promised.append(partial(self._is_revision, keys.repository_key(name), revisions.get(name)))
+        return wrote
 
     def _lists(self, prefixes: Collection[str], *, exact: bool = False) -> bool:
         """Level the list of lists; a list that a publisher wrote and died before it got here is found too."""
@@ -194,7 +206,32 @@ class Index:
             _set(revisions, wanted[key], document)
         if found.data is None and not revisions:
             return False
-        return self._documents.write(found, documents.encode_lists(revisions), headers.LISTS_HEADERS)
+        wrote = self._documents.write(found, documents.encode_lists(revisions), headers.LISTS_HEADERS)
+        for prefix in {*known, *revisions}:
+            if known.get(prefix) != revisions.get(prefix):
+                self._promised.append(partial(self._is_revision, keys.list_key(prefix), revisions.get(prefix)))
+        return wrote
+
+    def _settle(self, steps: Collection[Callable[[], bool]], needed: Collection[str] = ()) -> None:
+        """Take the steps, until what was changed in the documents is true when they are written.
+
+        Somebody may have made something what it was again while a document still said that, and so have left it alone:
+        it can be put back then on the condition that it is the same, with what was true in between. Where nothing is
+        conditional all is looked at again anyway.
+        """
+        for _ in range(TRIES):
+            self._promised.clear()
+            self._documents.settle(steps, needed)
+            if not self._store.conditional_writes or all(self._jobs.run(_is_kept, self._promised)):
+                return
+        raise StoreError(self._store.location, "", f"others changed the catalog {TRIES} times; run sdr index")
+
+    def _is_tag(self, name: str, tag: str, entry: documents.ManifestEntry | None) -> bool:
+        return tagged(self._store, name, tag, [entry.digest] if entry else ()) == entry
+
+    def _is_revision(self, key: str, revision: str | None) -> bool:
+        data, _ = read(self._store, key)
+        return (None if data is None else documents.revision(data)) == revision
 
     def _prefixes(self) -> set[str]:
         known = self._documents.decoded(self._documents.read(keys.LISTS_KEY), documents.decode_lists) or {}
@@ -223,6 +260,10 @@ def _needed(name: str, touched: Touched) -> list[str]:
         keys.list_key(keys.list_of(name)),
         keys.LISTS_KEY,
     ]
+
+
+def _is_kept(promise: Callable[[], bool]) -> bool:
+    return promise()
 
 
 def _set(revisions: dict[str, str], key: str, document: bytes | None) -> None:

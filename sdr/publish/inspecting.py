@@ -3,8 +3,9 @@
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from functools import partial
 
 from sdr.publish.comparing import Expected, Faults, compare
 from sdr.publish.findings import Fault, Finding
@@ -13,13 +14,21 @@ from sdr.publish.progress import Report
 from sdr.publish.reading import OK, PARTIAL, Reader, Reply, StoreReader
 from sdr.registry.grammar import Digest
 from sdr.stores.interface import NotReachable, NotThere, Store, StoreError
-from sdr.tree.headers import Headers, blob_headers
+from sdr.tree.headers import V1_LAYER_HEADERS, Headers, blob_headers
 from sdr.tree.keys import blob_key
 
 #: How much is asked for where a part of a blob is, in bytes.
 PART = 64
 #: A body that breaks off is asked for again so often.
 ATTEMPTS = 2
+
+#: One block of a tar archive, in bytes.
+BLOCK = 512
+
+#: What is wrong with something, if anything is.
+Wrong = tuple[Fault, str] | None
+#: Reads a body, piece by piece, and tells what is wrong with it.
+Judge = Callable[[Iterator[bytes]], Wrong]
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+|\*)")
 _METHOD_NOT_ALLOWED = 405
@@ -86,8 +95,32 @@ class Inspection:
                 return faults.add(Fault.MISSING, f"not in {self._store.location}; {where} needs it")
             if found.size != size:
                 return faults.add(Fault.LENGTH, f"{found.size} bytes in the store where {where} says {size}", "")
-        if deep:
-            self._hash(faults, expected, digest)
+        return self._large(faults, expected, partial(_of_digest, digest) if deep else None)
+
+    def layer(self, key: str, where: str, begins: Callable[[bytes], Wrong], judge: Judge | None) -> list[Finding]:
+        """Inspect a layer of protocol v1; there is nothing that says its size or digest.
+
+        :param where: the key of what needs it.
+        :param begins: tells of the beginning, one block of tar, what is wrong with it.
+        :param judge: tells of all of it what is wrong, if it is to be read.
+        """
+        return self._inspected(key, lambda faults: self._layer(faults, where, begins, judge))
+
+    def _layer(self, faults: Faults, where: str, begins: Callable[[bytes], Wrong], judge: Judge | None) -> None:
+        found = self._store.head(faults.key)
+        if found is None:
+            return faults.add(Fault.MISSING, f"not there; {where} needs it")
+        with closing(self._store.open(faults.key, size=BLOCK)) as stream:
+            wrong = begins(stream.read())
+        if wrong is not None:
+            faults.add(*wrong)
+        expected = Expected(V1_LAYER_HEADERS, found.size, needed=f"; {where} needs it")
+        return self._large(faults, expected, judge if wrong is None else None)
+
+    def _large(self, faults: Faults, expected: Expected, judge: Judge | None) -> None:
+        size = expected.size
+        if judge is not None:
+            self._judge(faults, expected, judge)
         elif self._elsewhere:
             with self._reader.get(faults.key) as reply:
                 self._compare(faults, reply, expected)
@@ -96,7 +129,6 @@ class Inspection:
         if size and not faults.found.keys() & {*_FATAL, Fault.LENGTH}:
             for start in dict.fromkeys((0, size // 2)):
                 self._part(faults, start, size)
-        return None
 
     def _head(self, faults: Faults, expected: Expected) -> None:
         """Compare what HEAD is answered; what GET has shown already is not said again."""
@@ -150,12 +182,12 @@ class Inspection:
                 if stream.read() != got:
                     faults.add(Fault.DIGEST, f"{told} are others than in {self._store.location}")
 
-    def _hash(self, faults: Faults, expected: Expected, digest: Digest) -> None:
-        """Read a blob whole."""
+    def _judge(self, faults: Faults, expected: Expected, judge: Judge) -> None:
+        """Read an object whole."""
         for attempt in range(ATTEMPTS):
             task, outcome = self._report.begin(faults.key, expected.size), "wrong"
             try:
-                self._read_whole(faults, expected, digest, task.moved)
+                self._read_whole(faults, expected, judge, task.moved)
                 outcome = "wrong" if faults.found else "well"
                 return
             except StoreError as error:
@@ -164,25 +196,34 @@ class Inspection:
             finally:
                 task.ended(outcome)
 
-    def _read_whole(self, faults: Faults, expected: Expected, digest: Digest, moved: Callable[[int], None]) -> None:
-        hashing, read = hashlib.new(digest.algorithm), 0
+    def _read_whole(self, faults: Faults, expected: Expected, judge: Judge, moved: Callable[[int], None]) -> None:
+        read = 0
+
+        def pieces(reply: Reply) -> Iterator[bytes]:
+            nonlocal read
+            for piece in reply.pieces:
+                self._jobs.go_on()
+                read += len(piece)
+                moved(len(piece))
+                self._count(len(piece))
+                yield piece
+                if read > expected.size:
+                    return
+
         with self._reader.get(faults.key) as reply:
             is_there = self._compare(faults, reply, expected)
             if not is_there or faults.found.keys() & {Fault.ENCODING, Fault.LENGTH}:
                 return
-            for piece in reply.pieces:
-                self._jobs.go_on()
-                hashing.update(piece)
-                read += len(piece)
-                moved(len(piece))
-                self._count(len(piece))
-                if read > expected.size:
-                    break
+            coming = pieces(reply)
+            wrong = judge(coming)
+            for _ in coming:
+                # Whatever has been seen of it, its length is to be known.
+                pass
         if read != expected.size:
             told = "more" if read > expected.size else f"{read}"
             faults.add(Fault.LENGTH, f"{told} bytes came where {expected.size} belong", told)
-        elif hashing.hexdigest() != digest.hex:
-            faults.add(Fault.DIGEST, f"its bytes are {digest.algorithm}:{hashing.hexdigest()}")
+        elif wrong is not None:
+            faults.add(*wrong)
 
     def _inspected(self, key: str, inspect: Callable[[Faults], None]) -> list[Finding]:
         """Inspect an object; what fails for this one alone is a fault of it."""
@@ -203,6 +244,16 @@ class Inspection:
     def _count(self, size: int) -> None:
         with self._lock:
             self.size += size
+
+
+def _of_digest(digest: Digest, pieces: Iterator[bytes]) -> Wrong:
+    """Tell whether these bytes are those that a digest stands for."""
+    hashing = hashlib.new(digest.algorithm)
+    for piece in pieces:
+        hashing.update(piece)
+    if hashing.hexdigest() == digest.hex:
+        return None
+    return Fault.DIGEST, f"its bytes are {digest.algorithm}:{hashing.hexdigest()}"
 
 
 def _read(pieces: Iterable[bytes], limit: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from sdr.publish.jobs import Jobs
@@ -10,7 +11,7 @@ from sdr.publish.platforms import Platform
 from sdr.registry.grammar import Digest
 from sdr.registry.manifests import MANIFEST_LIMIT, Descriptor, MalformedManifest, Manifest, parse_manifest
 from sdr.stores.interface import NotThere, Stat, Store, StoreError
-from sdr.tree import documents, keys
+from sdr.tree import documents, keys, v1
 
 T = TypeVar("T")
 
@@ -25,6 +26,7 @@ class ListedTag:
     :param size: of all configs and layers, each once, in bytes; ``None`` where a manifest is missing or malformed.
     :param platforms: in the order of the index.
     :param modified: when the tag was last written, in seconds since the epoch by the store's clock.
+    :param v1: the id of the image that the tag names for protocol v1, if it is there for that.
     """
 
     tag: str
@@ -33,6 +35,7 @@ class ListedTag:
     size: int | None
     platforms: tuple[Platform, ...]
     modified: float
+    v1: str | None = None
 
 
 class Listing:
@@ -67,11 +70,25 @@ class Listing:
         contents = self._contents(name, repository.by_digest)
         # The documents may lag behind: a tag is there if its object is.
         stats = self._jobs.run(lambda tag: self._store.head(keys.manifest_key(name, tag)), repository.tag_names)
+        images = self._v1(name, repository.tag_names)
         return tuple(
-            _listed(tag, repository.tags[tag], contents[repository.tags[tag].digest], stat)
+            _listed(tag, repository.tags[tag], contents[repository.tags[tag].digest], stat, images.get(tag))
             for tag, stat in zip(repository.tag_names, stats, strict=True)
             if stat is not None
         )
+
+    def _v1(self, name: str, tags: Iterable[str]) -> Mapping[str, str]:
+        """Return what those of the tags name that are there for protocol v1."""
+        listed = self._store.list(f"{v1.repository_prefix(name)}tag_", delimiter="/")
+        entries = [v1.entry_of(each.key) for each in listed if isinstance(each, Stat)]
+        there = {entry.tag for entry in entries if entry is not None} & {*tags}
+        wanted = sorted(tag for tag in there if tag is not None)
+        found = zip(wanted, self._jobs.run(lambda tag: self._read(v1.tag_key(name, tag)), wanted), strict=True)
+        return {
+            tag: self._decoded(v1.tag_key(name, tag), partial(v1.decode_tag, data))
+            for tag, data in found
+            if data is not None
+        }
 
     def _names(self, prefix: str) -> Iterable[str]:
         key = keys.list_key(prefix)
@@ -120,7 +137,8 @@ class Listing:
         try:
             return decode()
         except documents.BadDocument as error:
-            reason = f"this is not what sdr writes there ({error}); sdr index writes it again"
+            mend = "sdr v1 writes it again" if key.startswith(v1.REPOSITORIES_PREFIX) else "sdr index writes it again"
+            reason = f"this is not what sdr writes there ({error}); {mend}"
             raise StoreError(self._store.location, key, reason) from error
 
 
@@ -170,6 +188,6 @@ def _telling(config: Descriptor) -> list[Digest]:
     return [config.digest] if config.size <= MANIFEST_LIMIT else []
 
 
-def _listed(tag: str, entry: documents.ManifestEntry, content: _Content, stat: Stat) -> ListedTag:
+def _listed(tag: str, entry: documents.ManifestEntry, content: _Content, stat: Stat, image: str | None) -> ListedTag:
     platforms = tuple(each for each in content.platforms if isinstance(each, Platform))
-    return ListedTag(tag, entry.digest, entry.media_type, content.size, platforms, stat.modified)
+    return ListedTag(tag, entry.digest, entry.media_type, content.size, platforms, stat.modified, image)

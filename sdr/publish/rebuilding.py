@@ -1,4 +1,7 @@
-"""``sdr index``: making every derived document anew from the manifests; what is right already is left alone."""
+"""``sdr index``: making every derived document anew from the manifests; what is right already is left alone.
+
+Those of protocol v1 are made anew from its tags, also where an old docker-registry wrote these.
+"""
 
 import time
 from collections.abc import Callable
@@ -9,9 +12,11 @@ from sdr.publish.jobs import Jobs
 from sdr.publish.progress import Report
 from sdr.publish.referrers import manifest_of
 from sdr.publish.truth import parsed
+from sdr.publish.v1_index import V1Index
 from sdr.publish.writing import Account, Writing
 from sdr.registry.grammar import Digest
 from sdr.stores.interface import Stat, Store
+from sdr.tree import v1
 from sdr.tree.keys import place_of
 
 
@@ -62,6 +67,7 @@ class Rebuilding:
         if not self._store.conditional_writes and writing.account.written:
             # A publisher who was done meanwhile may have been overwritten.
             index.level_lists(self._repositories())
+        self._rebuild_v1(writing)
         return writing.account
 
     def _repositories(self) -> dict[str, _Repository]:
@@ -87,3 +93,16 @@ class Rebuilding:
             return
         tags: dict[str, Digest | None] = dict.fromkeys(repository.tags)
         index.level_repository(name, Touched(tags, tuple(attached), subjects=frozenset(repository.subjects)))
+
+    def _rebuild_v1(self, writing: Writing) -> None:
+        index = V1Index(self._store, self._jobs, self._report, writing, mends=True, sleep=self._sleep)
+        found: dict[str, set[str]] = {}
+        for stat in self._store.list(v1.REPOSITORIES_PREFIX):
+            entry = v1.entry_of(stat.key) if isinstance(stat, Stat) else None
+            if entry is not None and entry.tag is not None:
+                found.setdefault(entry.name, set()).add(entry.tag)
+            elif entry is not None and entry.last in ("tags", "images"):
+                found.setdefault(entry.name, set())
+        for name, tags in sorted(found.items()):
+            self._jobs.go_on()
+            index.level(name, tags)

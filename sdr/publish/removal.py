@@ -1,7 +1,8 @@
 """``sdr untag`` and ``sdr rm``: taking names and manifests away, in the reverse order of writing.
 
 While manifests are removed a mark says so, in the way of a collection, so that a publisher that needs one of them waits
-and writes it again. Blobs are left to ``sdr gc``.
+and writes it again. What clients of protocol v1 see goes first. Blobs, and images of protocol v1, are left to
+``sdr gc``.
 """
 
 import secrets
@@ -18,11 +19,14 @@ from sdr.publish.references import children_of
 from sdr.publish.referrers import manifest_of
 from sdr.publish.refused import Refused
 from sdr.publish.truth import parsed, tagged, tags_of
+from sdr.publish.v1_index import V1Index
+from sdr.publish.v1_removal import V1Removal
 from sdr.publish.writing import Writing
 from sdr.registry.grammar import Digest
 from sdr.stores.interface import NotThere, Stat, Store
 from sdr.tree.keys import manifest_key, manifests_prefix, place_of, repository_key, tags_key
 from sdr.tree.marks import Mark, State, candidate, mark_key
+from sdr.tree.v1 import entry_of
 
 
 class Removal:
@@ -46,6 +50,7 @@ class Removal:
         self._index = Index(store, jobs, self._writing, sleep=sleep)
         self._marks = Marks(store)
         self._removed: list[str] = []
+        self._v1 = V1Removal(store, V1Index(store, jobs, report, self._writing, sleep=sleep), report, self._delete)
 
     def untag(self, name: str, tag: str) -> Changes:
         """Remove a tag; what it names stays, by its digest.
@@ -53,10 +58,11 @@ class Removal:
         :raise Refused: if there is no such tag.
         """
         if self._store.head(manifest_key(name, tag)) is None:
+            was_there = self._v1.untag(name, [tag])
             # It may be listed all the same, where a command like this one was interrupted.
             if self._store.head(repository_key(name)) is not None:
                 self._index.level(name, Touched({tag: None}))
-            if not self._writing.account.written:
+            if not was_there and not self._writing.account.written:
                 raise Refused(f"{self._store.location}: there is no {name}:{tag}")
             return self._changes()
         self._untag(name, [tag])
@@ -83,7 +89,7 @@ class Removal:
             raise Refused(f"{self._store.location}: there is no {name}@{digest}")
         tags = self._tags(name, digest)
         stats = [self._store.head(manifest_key(name, tag)) for tag in tags]
-        with self._sweep([found, *(stat for stat in stats if stat is not None)]):
+        with self._sweep([found, *(stat for stat in stats if stat is not None), *self._v1.tags(name, tags)]):
             # With the mark there: whatever comes to refer to this from now on is a publisher's that will see it.
             manifests = self._manifests(name)
             parents = [each.digest for each in manifests if digest in children_of(each.manifest)]
@@ -103,13 +109,19 @@ class Removal:
         return [tag for tag, entry in tags_of(self._store, name, {}, None).tags.items() if entry.digest == digest]
 
     def _remove_repository(self, name: str) -> None:
-        marked = {stat.key: stat for stat in self._existing(name) if _is_manifest(stat.key)}
+        marked = {stat.key: stat for stat in self._existing(name) if _is_manifest(stat.key) or _is_v1_tag(stat.key)}
         with self._sweep(marked.values()):
-            there = self._existing(name)
-            if any(_is_manifest(stat.key) and marked.get(stat.key) != stat for stat in there):
+            existing = self._existing(name)
+            there = [stat for stat in existing if _kind(stat.key) is not None]
+            watched = [stat for stat in existing if _is_manifest(stat.key) or _is_v1_tag(stat.key)]
+            if any(marked.get(stat.key) != stat for stat in watched):
                 raise Refused(
                     f"{self._store.location}: somebody is publishing into {name} just now; run it again later"
                 )
+            self._v1.remove(name)
+            marked = {key: stat for key, stat in marked.items() if _is_manifest(key)}
+            if not there:
+                return
             self._index.level(name, Touched(leaving=True))
             self._delete([repository_key(name), tags_key(name)])
             self._delete([stat.key for stat in there if _kind(stat.key) == "referrers"])
@@ -137,6 +149,7 @@ class Removal:
         """
         touched: dict[str, Digest | None] = dict.fromkeys(tags)
         if touched:
+            self._v1.untag(name, touched)
             self._index.level(name, Touched(touched, hidden=frozenset(touched)))
             for tag in touched:
                 entry = tagged(self._store, name, tag, [digest] if digest else [])
@@ -146,11 +159,11 @@ class Removal:
             self._index.level(name, Touched(touched))
 
     def _existing(self, name: str) -> list[Stat]:
-        """Return all objects of a repository.
+        """Return all objects of a repository, those for protocol v1 too.
 
         :raise Refused: if there is none.
         """
-        found = self._objects(name)
+        found = self._objects(name) + self._v1.objects(name)
         if not found:
             raise Refused(f"{self._store.location}: there is no {name}")
         return found
@@ -191,6 +204,11 @@ def _kind(key: str) -> str | None:
 
 def _is_manifest(key: str) -> bool:
     return _kind(key) == "manifests"
+
+
+def _is_v1_tag(key: str) -> bool:
+    entry = entry_of(key)
+    return entry is not None and entry.tag is not None
 
 
 def _is_by_digest(key: str) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from sdr.publish.jobs import Jobs
 from sdr.publish.references import blobs_of, children_of
 from sdr.publish.truth import parsed, read
+from sdr.publish.v1_survey import V1Survey, image_in
 from sdr.registry.grammar import Digest
 from sdr.registry.manifests import MalformedManifest, Manifest, parse_manifest
 from sdr.stores.interface import NotThere, Stat, Store, StoreError
@@ -37,12 +38,14 @@ class Survey:
         self._store, self._jobs = store, jobs
         self._uses: dict[Node, _Uses] = {}
         self._keys: dict[str, Node] = {}
+        self._v1 = V1Survey(store, jobs)
 
     def unused(self, removable: Callable[[str, Stat], bool]) -> dict[str, Stat | None]:
         """Return what nothing refers to, by key; ``None`` for what is there in parts only.
 
         :param removable: tells of a manifest by digest whether it may go if no tag leads to it; all others are roots.
-        :raise StoreError: if a manifest is not what it should be: what it refers to is not known then.
+        :raise StoreError: if a manifest, or what a tag of protocol v1 names, is not what it should be: what it refers
+            to is not known then.
         """
         # Blobs first: what is written from now on does not count as unused.
         blobs: dict[str, Stat | None] = {stat.key: stat for stat in self._listed("blobs/")}
@@ -60,7 +63,7 @@ class Survey:
         unused: dict[str, Stat | None] = {}
         for name, repository in sorted(repositories.items()):
             unused |= self._look(name, repository, removable, blobs)
-        return unused | blobs
+        return unused | self._v1.unused() | blobs
 
     def attached(self, keys: Iterable[str]) -> dict[str, dict[Digest, Digest]]:
         """Return the subjects of the manifests among these, by repository and by their digest."""
@@ -88,7 +91,9 @@ class Survey:
 
         for key in sorted(wanted & self._keys.keys()):
             walk(key, self._keys[key])
-        return [*reversed(ordered), *sorted(wanted - self._keys.keys())]
+        rest = wanted - self._keys.keys()
+        images = {key for key in rest if image_in(key)}
+        return [*reversed(ordered), *self._v1.in_order(images), *sorted(rest - images)]
 
     def _look(
         self,

@@ -18,7 +18,7 @@ class Account:
     """What has become of the objects of a publish.
 
     :param written: the keys, in the order in which they were finished.
-    :param written_bytes: in bytes, as is ``skipped_bytes``.
+    :param written_bytes: in bytes, as is ``skipped_bytes``; what the store has copied by itself is not counted.
     :param skipped: how many objects were there already, as they should be.
     """
 
@@ -52,12 +52,25 @@ class Writing:
         """Write an object and return its version; see :meth:`sdr.stores.interface.Store.put`."""
         self._jobs.go_on()
         task = self._report.begin(key, body.size)
-        version = self._store.put(key, _Watched(body, task.moved, self._jobs), headers, replaces=replaces)
+        version = self._store.put(key, Watched(body, task.moved, self._jobs), headers, replaces=replaces)
         task.ended("written")
         with self._lock:
             self._written.append(key)
             self._written_bytes += body.size
         return version
+
+    def copy(self, source: str, key: str, size: int, headers: Headers) -> bool:
+        """Have the store copy an object without sending it; tell whether it could.
+
+        :param size: in bytes.
+        """
+        self._jobs.go_on()
+        if self._store.copy(source, key, headers) is None:
+            return False
+        self._report.begin(key, size).ended("copied")
+        with self._lock:
+            self._written.append(key)
+        return True
 
     def skip(self, key: str, size: int) -> None:
         """Note that an object is there already."""
@@ -68,7 +81,7 @@ class Writing:
 
 
 @dataclass(frozen=True, slots=True)
-class _Watched:
+class Watched:
     """A body that tells how far it is, and that can be stopped."""
 
     body: Body
@@ -77,14 +90,16 @@ class _Watched:
 
     @property
     def size(self) -> int:
+        """The length in bytes."""
         return self.body.size
 
     def open(self) -> BinaryIO:
+        """Start reading from the beginning."""
         return io.BufferedReader(_WatchedStream(self), PIECE)
 
 
 class _WatchedStream(io.RawIOBase):
-    def __init__(self, watched: _Watched) -> None:
+    def __init__(self, watched: Watched) -> None:
         super().__init__()
         self._watched, self._stream = watched, watched.body.open()
 

@@ -1,10 +1,12 @@
 """What a registry request asks for, read from its raw path (OCI Distribution Specification 1.1, "Endpoints")."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sdr.registry.errors import DIGEST_INVALID, MANIFEST_INVALID, NAME_INVALID, NOT_FOUND, ErrorCode
-from sdr.registry.grammar import Digest, Reference, is_name, parse_reference
+from sdr.registry.grammar import NAME_LENGTH, Digest, Reference, is_name, is_tag, parse_reference
+from sdr.registry.v1 import is_image_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +82,49 @@ class PingV1:
 
 
 @dataclass(frozen=True, slots=True)
-class PathV1:
-    """Any other path of the v1 protocol.
+class IndexV1:
+    """``/v1/repositories/<name>/images``, by which a client finds out where to go on.
 
-    :param key: the path without ``/v1/``, fit for the tree of 2014.
+    :param name: as docker users write it: ``library/app`` is ``app``.
     """
 
-    key: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TagsV1:
+    """``/v1/repositories/<name>/tags``."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TagV1:
+    """``/v1/repositories/<name>/tags/<tag>``."""
+
+    name: str
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartV1:
+    """``/v1/images/<id>/<part>``.
+
+    :param part: ``json``, ``ancestry`` or ``layer``.
+    """
+
+    image_id: str
+    part: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchV1:
+    """``/v1/search``, which ``docker search`` asks to this day."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedV1:
+    """Any other path below ``/v1/``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +138,14 @@ class Refused:
     detail: str | None = None
 
 
-Asked = Base | ManifestOf | BlobOf | TagsOf | ReferrersOf | Repositories | Front | PingV1 | PathV1 | Refused
+AskedV1 = PingV1 | IndexV1 | TagsV1 | TagV1 | PartV1 | SearchV1 | RefusedV1
+Asked = Base | ManifestOf | BlobOf | TagsOf | ReferrersOf | Repositories | Front | AskedV1 | Refused
 
 # What may stand in a segment at all: so dot segments, escapes, backslashes and empty segments end here.
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]*")
+# Of names in protocol v1: docker before 1.5 took any of these, in any order; a dot segment is none.
+_SEGMENT_V1 = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]+")
+_PARTS_V1 = ("json", "ancestry", "layer")
 
 
 def read_path(path: str) -> Asked:
@@ -146,10 +188,31 @@ def _read_v2(path: str) -> Asked:
     return BlobOf(name, digest) if kind == "blobs" else ReferrersOf(name, digest)
 
 
-def _read_v1(path: str) -> Asked:
-    key = path[len("/v1/") :]
-    if key in ("_ping", "_ping/"):
-        return PingV1()
-    if key.startswith("_") or not all(map(_SEGMENT.fullmatch, key.split("/"))):
-        return Refused(NOT_FOUND)
-    return PathV1(key)
+def _read_v1(path: str) -> AskedV1:
+    # Some clients end every path with a slash, as docker ends none but that of its own index.
+    segments = path[len("/v1/") :].removesuffix("/").split("/")
+    match segments:
+        case ["_ping"]:
+            return PingV1()
+        case ["search"]:
+            return SearchV1()
+        case ["images", image_id, part] if is_image_id(image_id) and part in _PARTS_V1:
+            return PartV1(image_id, part)
+        case ["repositories", *name, "tags", tag] if is_tag(tag) and _is_name_v1(name):
+            return TagV1(name_v1("/".join(name)), tag)
+        case ["repositories", *name, "images"] if _is_name_v1(name):
+            return IndexV1(name_v1("/".join(name)))
+        case ["repositories", *name, "tags"] if _is_name_v1(name):
+            return TagsV1(name_v1("/".join(name)))
+    return RefusedV1()
+
+
+def _is_name_v1(segments: Sequence[str]) -> bool:
+    text = "/".join(segments)
+    return 0 < len(text) <= NAME_LENGTH and all(map(_SEGMENT_V1.fullmatch, segments))
+
+
+def name_v1(name: str) -> str:
+    """Return the one spelling of a name for protocol v1: docker asks for ``app`` and ``library/app`` in one pull."""
+    short = name.removeprefix("library/")
+    return name if "/" in short else short

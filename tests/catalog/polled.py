@@ -10,7 +10,7 @@ from twisted.logger import LogLevel, formatEvent
 
 from sdr.catalog.catalog import Catalog
 from sdr.catalog.http_source import HTTPSource
-from sdr.catalog.lookups import Lookup
+from sdr.catalog.lookups import ObjectLookup
 from sdr.catalog.polling import Poll
 from sdr.catalog.saved import SavedCatalog
 from sdr.catalog.service import PollingService
@@ -61,11 +61,11 @@ class Polled:
         if failures:
             raise AssertionError(failures)
 
-    def recall(self, lookup: Lookup[Any]) -> Any:
+    def recall(self, lookup: ObjectLookup[Any]) -> Any:
         """Return what the catalog knows without a look."""
         return self.catalog.recall(lookup)
 
-    def known(self, lookup: Lookup[Any]) -> Any:
+    def known(self, lookup: ObjectLookup[Any]) -> Any:
         """Return what the catalog knows, after a look if one is due; ``None`` if that has not ended yet."""
         known = self.catalog.recall(lookup)
         if known is not None:

@@ -11,7 +11,7 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from sdr.catalog.catalog import State
-from sdr.catalog.lookups import DOCUMENT_LIMIT, UNKNOWN, Lookup, ManifestLookup, RepositoryLookup
+from sdr.catalog.lookups import DOCUMENT_LIMIT, UNKNOWN, ManifestLookup, ObjectLookup, RepositoryLookup
 from sdr.catalog.polling import LIST_LIMIT
 from sdr.registry.manifests import MANIFEST_LIMIT
 from sdr.tree.keys import LISTS_KEY, list_key, list_of
@@ -353,7 +353,7 @@ class _LookCase(_Case):
     """A fault meets a look."""
 
     key: str
-    lookup: Lookup[Any]
+    lookup: ObjectLookup[Any]
 
     def suffers(
         self, begin: Callable[[], object], end: Callable[[], object], says: str, *, malformed: bool = False

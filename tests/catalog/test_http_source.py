@@ -16,6 +16,7 @@ from twisted.web.client import URI, Agent
 from twisted.web.http import Request
 from twisted.web.iweb import IAgentEndpointFactory
 from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from sdr.catalog.http_source import HTTPSource
@@ -111,6 +112,48 @@ class HTTPSourceTests(SynchronousTestCase):
             self.store.down = Reply(503, b"", {"Retry-After": value})
             failure = self.failureResultOf(self.fetch(), FetchFailed)
             self.assertEqual(cast(FetchFailed, failure.value).retry_after, seconds, value)
+
+    def size(self, resource: Resource) -> Deferred[int | None]:
+        """Ask how large an object is."""
+        source = HTTPSource(URL, RequestTraversalAgent(resource), self.clock)
+        return Deferred.fromCoroutine(source.size("images/x/layer", seconds=2.0))
+
+    def test_size(self) -> None:
+        """The size of an object is asked for without the object."""
+        self.store.objects["images/x/layer"] = bytes(10 * LIMIT)
+        self.assertEqual(self.successResultOf(self.size(StoreResource(self.store))), 10 * LIMIT)
+        self.store.objects["images/x/layer"] = b""
+        self.assertEqual(self.successResultOf(self.size(StoreResource(self.store))), 0)
+        for status in (403, 404):
+            self.store.down = Reply(status)
+            self.assertIsNone(self.successResultOf(self.size(StoreResource(self.store))))
+        for status in (301, 401, 500, 503):
+            self.store.down = Reply(status)
+            self.failureResultOf(self.size(StoreResource(self.store)), FetchFailed)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_size_not_told(self) -> None:
+        """A size that is not told, or is no number, is a failure: docker would trust it."""
+        for length in (None, b"-1", b"x"):
+
+            class Odd(Resource):
+                isLeaf = True
+                told = length
+
+                def render_HEAD(self, request: Request) -> int:
+                    if self.told is not None:
+                        request.setHeader(b"Content-Length", self.told)
+                    request.write(b"")
+                    request.finish()
+                    return NOT_DONE_YET
+
+            failure = self.failureResultOf(self.size(Odd()), FetchFailed)
+            self.assertIn("length", str(failure.value).lower())
+
+    def test_percent_signs(self) -> None:
+        """A percent sign in a key is the key's own: the registry of 2014 quoted names."""
+        self.successResultOf(self.fetch("repositories/a/b%2Fc/tags"))
+        self.assertEqual(self.store.keys_asked(), ["base/repositories/a/b%252Fc/tags"])
 
     def test_stop(self) -> None:
         """Stopping closes the agent's idle connections, where it keeps any."""

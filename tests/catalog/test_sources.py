@@ -130,6 +130,35 @@ class DirectorySourceTests(SynchronousTestCase):
         self.failureResultOf(fetching, CancelledError)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_size(self) -> None:
+        """A file has a size; what is no plain file has none."""
+        source = DirectorySource(str(self.root), at_once, self.clock)
+        for key, size in (("v2/x", 5), ("v2", None), ("v2/none", None), ("v2/x/y", None), ("", None)):
+            sizing = Deferred.fromCoroutine(source.size(key, seconds=2.0))
+            self.assertEqual(self.successResultOf(sizing), size, key)
+        self.failureResultOf(Deferred.fromCoroutine(source.size("x" * 300, seconds=2.0)), FetchFailed)
+
+    def test_list(self) -> None:
+        """The files whose names begin so are listed, each with a validator; and nothing where there is no directory."""
+        source = DirectorySource(str(self.root), at_once, self.clock)
+        for name in ("tag_1", "tag_2", "tag", "xtag_3"):
+            (self.root / "v2" / name).write_bytes(b"id")
+        (self.root / "v2" / "tag_folder").mkdir()
+
+        def listed(prefix: str) -> dict[str, str]:
+            got = self.successResultOf(Deferred.fromCoroutine(source.list(prefix, seconds=2.0)))
+            return {each.name: each.validator for each in got}
+
+        before = listed("v2/tag_")
+        self.assertEqual(sorted(before), ["1", "2"])
+        (self.root / "v2" / "tag_1").write_bytes(b"longer")
+        after = listed("v2/tag_")
+        self.assertNotEqual(after["1"], before["1"])
+        self.assertEqual(after["2"], before["2"])
+        for prefix in ("v2/none/tag_", "v2/x/tag_"):
+            self.assertEqual(listed(prefix), {})
+        self.failureResultOf(Deferred.fromCoroutine(source.list("x" * 300 + "/tag_", seconds=2.0)), FetchFailed)
+
     def test_stop(self) -> None:
         """There is nothing to let go of."""
         self.assertIsNone(self.successResultOf(DirectorySource("/", at_once, self.clock).stop()))

@@ -21,6 +21,7 @@ COMMANDS = {
     "check": [],
     "index": [],
     "gc": [],
+    "v1": ["acme/app:1.0"],
 }
 
 

@@ -72,7 +72,7 @@ class HelpTests(CommandTestCase):
     def test_commands(self) -> None:
         """Help lists the commands in the order in which people come to need them, each with a sentence."""
         out, _ = self.run_command("--help")
-        listed = re.findall(r"(?m)^  ([a-z]+) +([A-Z].+\.)$", out.partition("Commands:")[2])
+        listed = re.findall(r"(?m)^  ([a-z0-9]+) +([A-Z].+\.)$", out.partition("Commands:")[2])
         self.assertEqual([name for name, _ in listed], list(COMMANDS))
         self.assertEqual(self.run_command("-h")[0], out)
 

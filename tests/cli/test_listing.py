@@ -2,7 +2,9 @@
 
 import json
 
+from sdr.stores.directory import DirectoryStore
 from tests.cli.commands import CommandTestCase
+from tests.publish.v1_trees import publish_v1
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
@@ -42,6 +44,7 @@ class LsTests(CommandTestCase):
                 "digest": self.digest,
                 "media_type": "application/vnd.oci.image.manifest.v1+json",
                 "platforms": ["linux/amd64"],
+                "v1": None,
             },
         )
 
@@ -53,3 +56,13 @@ class LsTests(CommandTestCase):
     def test_no_such_store(self) -> None:
         """So is a directory that is not there: it is no empty store."""
         self.assertIn(str(self.root), self.failed(1, "ls", f"--store={self.root}"))
+
+    def test_protocol_v1(self) -> None:
+        """Where tags are there for protocol v1, too, a column has the beginnings of their images' ids."""
+        self.publish("-q", self.source, "acme/app:1.0")
+        published = publish_v1(DirectoryStore(self.root), self.source, "acme/app", "old")
+        heading, *rows = self.on_store("ls", "acme/app")[0].splitlines()
+        self.assertRegex(heading, r"\ATAG +DIGEST +PLATFORMS +SIZE +MODIFIED +V1\Z")
+        self.assertEqual([row.split()[-1] for row in rows], ["-", published.id[:12]])
+        tags = json.loads(self.on_store("ls", "--json", "acme/app")[0])["tags"]
+        self.assertEqual([tag["v1"] for tag in tags], [None, published.id])

@@ -2,9 +2,11 @@
 
 import json
 
+from sdr.stores.directory import DirectoryStore
 from tests.cli.commands import CommandTestCase
 from tests.images import Layout
 from tests.publish.trees import broken_references, snapshot, stale_documents
+from tests.publish.v1_trees import broken_v1, publish_v1, stale_v1
 
 CDN = "https://cdn.example.com"
 
@@ -99,3 +101,24 @@ class RmTests(TagsTestCase):
     def test_not_there(self) -> None:
         """A repository that is not there is named."""
         self.assertIn("acme/gone", self.refused("rm", "acme/gone"))
+
+
+class V1Tests(TagsTestCase):
+    """What goes for protocol v1, too."""
+
+    def setUp(self) -> None:
+        """Publish for protocol v1."""
+        super().setUp()
+        publish_v1(DirectoryStore(self.root), self.source, "acme/app", "1.0", "2.0")
+
+    def test_untag_and_rm(self) -> None:
+        """The URLs and keys of what protocol v1 had are told, too, and nothing is broken."""
+        out, _ = self.on_store("untag", "-q", "--cdn", CDN, "acme/app:2.0")
+        told = {f"{CDN}/repositories/acme/app/{last}" for last in ("tag_2.0", "tags", "images")}
+        self.assertLessEqual(told, set(out.splitlines()))
+        tree = snapshot(self.root)
+        self.assertEqual(broken_v1(tree) + stale_v1(tree), [])
+        result = json.loads(self.on_store("rm", "--json", "acme/app")[0])
+        self.assertIn("repositories/acme/app/tag_1.0", result["removed"])
+        self.assertEqual([key for key in snapshot(self.root) if key.startswith("repositories/")], [])
+        self.assertIn("acme/app:1.0", self.failed(1, "untag", f"--store={self.root}", "acme/app:1.0"))

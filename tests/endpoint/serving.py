@@ -12,7 +12,8 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from sdr.catalog.sources import InThread
-from sdr.endpoint.files import TreeFiles
+from sdr.cdn.locations import OLD_TREE
+from sdr.endpoint.files import TreeFiles, old_headers_of
 from sdr.registry.grammar import Digest
 from sdr.tree.keys import blob_key
 from tests.endpoint.trees import at_once, write, write_tree
@@ -46,7 +47,9 @@ class TreeCase(SynchronousTestCase):
     def connect(self) -> tuple[Any, StringTransport]:
         """Open a connection in memory."""
         root = Resource()
-        root.putChild(b"tree", TreeFiles(os.path.abspath(self.tree), self.in_thread, self.clock))
+        path = os.path.abspath(self.tree)
+        root.putChild(b"tree", TreeFiles(path, self.in_thread, self.clock))
+        root.putChild(b"old", TreeFiles(path, self.in_thread, self.clock, OLD_TREE, old_headers_of))
         protocol: Any = Site(root, reactor=self.clock).buildProtocol(IPv4Address("TCP", "192.0.2.1", 4))
         transport = StringTransport()
         protocol.makeConnection(transport)

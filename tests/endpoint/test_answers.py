@@ -2,8 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +21,19 @@ from sdr.catalog.lookups import (
     RepositoryLookup,
     TagsLookup,
 )
+from sdr.catalog.v1_lookups import V1IndexLookup, V1Lookup
 from sdr.cdn.locations import OwnTree, RemoteCDN
 from sdr.endpoint.answer import Answer
-from sdr.endpoint.answers import Rules, answer
+from sdr.endpoint.answers import answer
+from sdr.endpoint.rules import Rules
 from sdr.registry.grammar import Digest
 from sdr.registry.media_types import OCI_INDEX, OCI_MANIFEST
-from sdr.registry.questions import ManifestOf, Question, TagsOf, read_path
+from sdr.registry.questions import ManifestOf, TagsOf, read_path
 from sdr.tree.documents import ManifestEntry, Repository
 from tests.endpoint.knowledge import Table
+from tests.endpoint.rows import CDN, REDIRECT, Row, question, to
+from tests.endpoint.v1_rows import DOCKER_1_10, OLD_CDN, V1_LOOKUPS, V1_ROWS, V1_TARGETS
 
-CDN = "https://cdn.example.com/tree"
-REDIRECT = Rules(RemoteCDN(CDN))
 INLINE = Rules(RemoteCDN(CDN), inline=True)
 BROWSE = Rules(RemoteCDN(CDN), browse=True)
 OWN = Rules(OwnTree(None))
@@ -60,35 +61,9 @@ SBOM = {"mediaType": OCI_MANIFEST, "digest": str(UNTAGGED), "size": 8, "artifact
 
 KNOWN: dict[Lookup[Any], Any] = {APP_LOOKUP: APP}
 GONE: dict[Lookup[Any], Any] = {APP_LOOKUP: ABSENT}
+NOWHERE: dict[Lookup[Any], Any] = {**GONE, TagsLookup("acme/app"): ABSENT, V1IndexLookup("acme/app"): ABSENT}
 DOWN: dict[Lookup[Any], Any] = {APP_LOOKUP: UNKNOWN}
 NEW_LOOKUP = ManifestLookup("acme/app", "new")
-
-
-@dataclass(frozen=True)
-class Row:
-    """A case of the table.
-
-    :param row: the number in docs/request-handling.md.
-    :param status: what is answered; or the lookup that must come instead.
-    :param headers: headers that must be there; ``None`` for one that must not.
-    :param says: the error's code, or a part of the body.
-    """
-
-    row: int
-    method: str
-    path: str
-    findings: Mapping[Lookup[Any], Any]
-    status: int | Lookup[Any]
-    headers: Mapping[str, str | None] = field(default_factory=dict)
-    says: str = ""
-    rules: Rules = REDIRECT
-    etag: str = ""
-    absent: tuple[str, ...] = ()
-
-
-def to(key: str) -> dict[str, str | None]:
-    """Expect a redirect to a key on the CDN."""
-    return {"Location": f"{CDN}/{key}", "Content-Length": "0"}
 
 
 MANIFEST_HEADERS = {
@@ -266,7 +241,8 @@ ROWS = [
     ),
     Row(10, "GET", "/v2/acme/app/tags/list", GONE, TagsLookup("acme/app")),
     Row(10, "GET", "/v2/acme/app/tags/list", {**GONE, TagsLookup("acme/app"): ("a", "b")}, 200, {}, '"tags":["a","b"]'),
-    Row(10, "GET", "/v2/acme/app/tags/list", {**GONE, TagsLookup("acme/app"): ABSENT}, 404, {}, "NAME_UNKNOWN"),
+    Row(10, "GET", "/v2/acme/app/tags/list", {**GONE, TagsLookup("acme/app"): ABSENT}, V1IndexLookup("acme/app")),
+    Row(10, "GET", "/v2/acme/app/tags/list", NOWHERE, 404, {}, "NAME_UNKNOWN"),
     Row(11, "GET", REFERRERS, {}, ReferrersLookup("acme/app", DIGEST)),
     Row(
         11,
@@ -315,16 +291,21 @@ ROWS = [
             "Docker-Distribution-Api-Version": None,
         },
     ),
-    Row(13, "GET", "/v1/images/0123456789abcdef/layer", {}, 302, to("images/0123456789abcdef/layer")),
-    Row(13, "GET", "/v1/repositories/acme/app/tags", {}, 302, to("repositories/acme/app/tags")),
-    Row(13, "GET", "/v1/../secret", {}, 404),
-    Row(13, "GET", "/v1/images/%2e%2e/layer", {}, 404),
-    Row(13, "GET", "/v1/", {}, 404),
-    Row(14, "GET", "/", {}, 200, {"Content-Type": "text/html; charset=utf-8"}, "docker pull"),
-    Row(14, "GET", "/", {}, 200, {}, "<li><code>b/c</code></li>", BROWSE),
+    *V1_ROWS,
+    Row(21, "GET", "/", {}, 200, {"Content-Type": "text/html; charset=utf-8"}, "docker pull"),
+    Row(21, "GET", "/", {}, 200, {}, "<li><code>b/c</code></li>", BROWSE),
     *(
-        Row(15, "GET", path, {}, 404, {"Content-Type": "application/json"})
-        for path in ("/v2foo", "/v3/", "/favicon.ico", "/v2/acme", "/v2/acme/app", "/v2/acme/app/uploads/x", "/v1")
+        Row(22, "GET", path, {}, 404, {"Content-Type": "application/json"})
+        for path in (
+            "/v2foo",
+            "/v3/",
+            "/favicon.ico",
+            "/v2/acme",
+            "/v2/acme/app",
+            "/v2/acme/app/uploads/x",
+            "/v1",
+            "/old/",
+        )
     ),
 ]
 GRAMMAR = [
@@ -340,19 +321,14 @@ GRAMMAR = [
 ]
 
 
-def question(method: str, target: str, etag: str = "", host: str = "registry.example.com") -> Question:
-    """Ask as a request line would."""
-    path, _, query = target.partition("?")
-    return Question(method, path, query, host=host, if_none_match=etag)
-
-
 class TableTests(SynchronousTestCase):
     """The table of docs/request-handling.md."""
 
     def check(self, row: Row) -> None:
         """Hold one case against its row."""
         known = Table(row.findings, absent=row.absent, names=["a", "b/c", "d"])
-        got = answer(question(row.method, row.path, row.etag), known, row.rules)
+        asked = replace(question(row.method, row.path, row.etag), accept=row.accept)
+        got = answer(asked, known, row.rules)
         about = f"row {row.row}: {row.method} {row.path} with {dict(row.findings)}"
         if isinstance(row.status, Lookup) or isinstance(got, Lookup):
             self.assertEqual(got, row.status, about)
@@ -469,6 +445,7 @@ targets = st.one_of(
     st.builds("/v{}/{}".format, st.sampled_from("12"), st.text(max_size=40)),
     st.text(max_size=60),
     st.sampled_from(["/", "/v2/", "/v2/_catalog", "/v1/_ping", "/v1/images/0123456789abcdef/json"]),
+    st.sampled_from(V1_TARGETS),
 )
 hosts = st.one_of(st.sampled_from(["registry.example.com", "[::1]:5000", "", "evil.example/x"]), st.text(max_size=20))
 methods = st.one_of(st.sampled_from(["GET", "HEAD"]), st.text(max_size=8))
@@ -478,7 +455,12 @@ rules = st.builds(
     st.sampled_from([RemoteCDN(CDN), OwnTree(None), OwnTree("https://own.example")]),
     st.booleans(),
     st.booleans(),
+    st.sampled_from([None, "public.example"]),
+    st.sampled_from([None, RemoteCDN(OLD_CDN), OwnTree(None, "/old")]),
 )
+
+
+SEEN = 12 + len(V1_LOOKUPS)
 
 
 def tables(*missing: Missing) -> st.SearchStrategy[Table]:
@@ -491,13 +473,14 @@ def tables(*missing: Missing) -> st.SearchStrategy[Table]:
             lookups += [(ManifestLookup(name, "1.0"), MOVED), (ManifestLookup(name, "new"), FOUND)]
             lookups += [(ManifestLookup(name, DIGEST), FOUND), (TagsLookup(name), ("1.0", "new"))]
             lookups.append((ReferrersLookup(name, DIGEST), (SIGNATURE, SBOM)))
+        lookups += V1_LOOKUPS
         known = {}
         for (lookup, finding), pick in zip(lookups, picks, strict=True):
             if pick is not None:
                 known[lookup] = finding if pick == "found" else pick
         return Table(known, names=["acme/app", "b"])
 
-    return st.lists(st.sampled_from([None, "found", *missing]), min_size=12, max_size=12).map(findings)
+    return st.lists(st.sampled_from([None, "found", *missing]), min_size=SEEN, max_size=SEEN).map(findings)
 
 
 class AllQuestionsTests(SynchronousTestCase):
@@ -521,12 +504,23 @@ class AllQuestionsTests(SynchronousTestCase):
         got = answer(asked, known, rule)
         location = got.header("Location") if isinstance(got, Answer) else None
         if location is not None:
-            base = rule.cdn.base(host, "http")
-            assert base is not None
-            self.assertTrue(location.startswith(f"{base}/"), location)
-            segments = location.removeprefix(f"{base}/").split("/")
+            bases = [cdn.base(host, "http") for cdn in (rule.cdn, rule.old_cdn) if cdn is not None]
+            within = [base for base in bases if base is not None and location.startswith(f"{base}/")]
+            self.assertEqual(len(within), 1, location)
+            segments = location.removeprefix(f"{within[0]}/").split("/")
             for segment in segments:
                 self.assertRegex(segment, r"\A[A-Za-z0-9_][A-Za-z0-9._:-]*\Z")
+
+    @given(methods, targets, tables(ABSENT, UNKNOWN), rules)
+    def test_old_docker(self, method: str, target: str, known: Table, rule: Rules) -> None:
+        """Docker 1.10 is never sent an OCI manifest by tag, and who takes those costs no look at protocol v1."""
+        old = answer(replace(question(method, target), accept=DOCKER_1_10), known, rule)
+        asked = read_path(target.partition("?")[0])
+        if isinstance(asked, ManifestOf) and asked.reference == "1.0" and isinstance(old, Answer):
+            self.assertNotEqual(old.header("Content-Type"), OCI_INDEX)
+        new = answer(replace(question(method, target), accept=f"{DOCKER_1_10},{OCI_INDEX}"), known, rule)
+        if isinstance(asked, ManifestOf):
+            self.assertNotIsInstance(new, V1Lookup)
 
     @given(st.sampled_from(["GET", "HEAD"]), targets, tables(ABSENT), rules)
     def test_no_redirect_without_a_look(self, method: str, target: str, known: Table, rule: Rules) -> None:

@@ -9,6 +9,8 @@ from sdr.tree.keys import blob_key, manifest_key, tags_key
 from tests.endpoint.serving import BLOB, BLOB_DIGEST, BLOB_PATH, TreeCase
 from tests.endpoint.trees import BODY, DIGEST, NAME, write
 
+IMAGE = "0123456789abcdef" * 4
+
 
 class ServingTests(TreeCase):
     """What is served, and with what."""
@@ -124,3 +126,43 @@ class ServingTests(TreeCase):
         write(self.tree, manifest_key(NAME, "bad"), b"not a manifest")
         self.assertEqual(self.ask(f"/tree/{manifest_key(NAME, Digest.of(b'other'))}").status, 404)
         self.assertEqual(self.ask(f"/tree/{manifest_key(NAME, 'bad')}").status, 404)
+
+
+class V1Tests(TreeCase):
+    """Images of protocol v1, in the tree and in an old store."""
+
+    def setUp(self) -> None:
+        """Make an image."""
+        super().setUp()
+        for part in ("json", "ancestry", "layer", "_checksum", "_inprogress"):
+            write(self.tree, f"images/{IMAGE}/{part}", b"0123456789")
+        write(self.tree, "repositories/a/b/tag_1", IMAGE.encode())
+
+    def test_parts(self) -> None:
+        """The parts of an image are served for ever, and a layer says that it takes ranges."""
+        for base in ("/tree", "/old"):
+            for part, kind in (("json", "json"), ("ancestry", "json"), ("layer", "octet-stream")):
+                for method in ("GET", "HEAD"):
+                    got = self.ask(f"{base}/images/{IMAGE}/{part}", method)
+                    self.assertEqual((got.status, got.headers["content-type"]), (200, f"application/{kind}"))
+                    self.assertEqual(got.headers["cache-control"], "public, max-age=31536000, immutable")
+                    self.assertEqual((got.headers["accept-ranges"], got.headers["content-length"]), ("bytes", "10"))
+
+    def test_resumed_layer(self) -> None:
+        """Docker asks for one byte more than there is, and gets the rest."""
+        for base in ("/tree", "/old"):
+            got = self.ask(f"{base}/images/{IMAGE}/layer", Range="bytes=4-10")
+            self.assertEqual((got.status, got.body), (206, b"456789"))
+            self.assertEqual(got.headers["content-range"], "bytes 4-9/10")
+
+    def test_nothing_else(self) -> None:
+        """Of an old store nothing else is shown."""
+        for key in (
+            f"images/{IMAGE}/_checksum",
+            f"images/{IMAGE}/_inprogress",
+            "repositories/a/b/tag_1",
+            "",
+            "images/",
+        ):
+            self.assertEqual(self.ask(f"/old/{key}").status, 404, key)
+        self.assertEqual(self.ask(f"/old/{blob_key(BLOB_DIGEST)}").status, 404)

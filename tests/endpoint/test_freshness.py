@@ -7,10 +7,11 @@ from treq.testing import RequestTraversalAgent
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from sdr.catalog.catalog import LOOK_BURST, LOOK_RATE
 from sdr.catalog.findings import MISSING_SECONDS, TRUSTED_POLLS
+from sdr.catalog.flights import LOOK_BURST, LOOK_RATE
+from sdr.catalog.knowledge import Knowledge
 from sdr.cdn.locations import RemoteCDN
-from sdr.endpoint.answers import Rules
+from sdr.endpoint.rules import Rules
 from sdr.endpoint.web import Questions, Root
 from sdr.registry.grammar import Digest
 from sdr.tree.keys import LISTS_KEY, blob_key, manifest_key, repository_key
@@ -30,7 +31,7 @@ class FreshnessTests(SynchronousTestCase):
         self.store = FakeStore(self.clock.seconds)
         self.first = self.store.publish(NAME, "1.0")
         self.polled = Polled(StoreSource(self.store), self.clock)
-        questions = Questions(self.polled.catalog, Rules(RemoteCDN(CDN)))
+        questions = Questions(Knowledge(self.polled.catalog), Rules(RemoteCDN(CDN)))
         self.client = HTTPClient(RequestTraversalAgent(Root(questions)))
         self.polled.service.startService()
         self.addCleanup(self.polled.service.stopService)
@@ -65,7 +66,7 @@ class FreshnessTests(SynchronousTestCase):
     def test_new_repository_before_the_first_poll(self) -> None:
         """Until the first poll has ended, the store's own objects are gone by."""
         polled = Polled(StoreSource(self.store), self.clock)
-        questions = Questions(polled.catalog, Rules(RemoteCDN(CDN)))
+        questions = Questions(Knowledge(polled.catalog), Rules(RemoteCDN(CDN)))
         self.client = HTTPClient(RequestTraversalAgent(Root(questions)))
         self.assert_pulled(NAME, "1.0", self.first)
         self.assert_not_found(NAME, "2.0")

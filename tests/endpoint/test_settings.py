@@ -23,6 +23,8 @@ def settings(**given: Any) -> Settings:
         "manifests": "redirect",
         "browse": False,
         "access_log": None,
+        "v1_store": None,
+        "v1_cdn": None,
     }
     return read_settings(**{**values, **given})
 
@@ -82,11 +84,28 @@ class SettingsTests(SynchronousTestCase):
             ("state_dir", "/no/such/directory", "no such directory"),
             ("manifests", "both", "redirect or inline"),
             ("access_log", "/no/such/directory/log", "cannot be written"),
+            ("v1_store", "/no/such/directory", "no such directory"),
+            ("v1_store", "swift://x", "https://"),
+            ("v1_cdn", "https://old.example.com", "--v1-store"),
         ):
             error = self.assertRaises(BadSetting, settings, **{option: value})
             self.assertIn(f"--{option.replace('_', '-')}", str(error))
             self.assertIn(reason, str(error), value)
             self.assertNotIn("\n", str(error))
+
+    def test_old_store(self) -> None:
+        """An old store's images are had from its own URL, from another, or from the endpoint itself."""
+        path = self.mktemp()
+        os.makedirs(path)
+        url, cdn = "https://swift.example.com/v1/AUTH_x/images/registry", "https://old.example.com"
+        self.assertEqual((settings().v1_store, settings().v1_cdn), (None, None))
+        for store, given, expected in ((url, None, url), (url, cdn, cdn), (path, cdn, cdn), (path, None, None)):
+            got = settings(v1_store=store, v1_cdn=given)
+            stores = got.v1_store.text if isinstance(got.v1_store, BaseURL) else got.v1_store
+            self.assertEqual(stores, url if store == url else os.path.abspath(path))
+            self.assertEqual(None if got.v1_cdn is None else got.v1_cdn.text, expected)
+        error = self.assertRaises(BadSetting, settings, v1_store=path, v1_cdn=path)
+        self.assertIn("--v1-cdn", str(error))
 
     def test_itself(self) -> None:
         """A CDN that is the endpoint's own address is refused: redirects would never end."""
@@ -104,6 +123,13 @@ class SettingsTests(SynchronousTestCase):
             {"cdn": "https://Registry.example.com:443", "public_url": "https://registry.example.com"},
         ):
             error = self.assertRaises(BadSetting, settings, **given)
+            self.assertIn("own address", str(error))
+        for option, given in (
+            ("--v1-store", {"v1_store": "http://localhost:5000/registry"}),
+            ("--v1-cdn", {"v1_store": "http://192.0.2.1", "v1_cdn": "http://localhost:5000"}),
+        ):
+            error = self.assertRaises(BadSetting, settings, **given)
+            self.assertIn(f"{option} http://localhost", str(error))
             self.assertIn("own address", str(error))
 
     def test_neighbours(self) -> None:

@@ -19,7 +19,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from sdr.endpoint.tap import Options, makeService
-from tests.endpoint.trees import write_tree
+from tests.catalog.v1_stores import TOP, old_store
+from tests.endpoint.trees import write, write_tree
 
 CDN = "https://cdn.example.com/tree"
 
@@ -81,6 +82,8 @@ class OptionsTests(SynchronousTestCase):
                 "manifests": "redirect",
                 "browse": 0,
                 "access-log": None,
+                "v1-store": None,
+                "v1-cdn": None,
             },
         )
 
@@ -102,7 +105,19 @@ class OptionsTests(SynchronousTestCase):
     def test_help(self) -> None:
         """The help has every option."""
         text = str(Options())
-        for name in ("cdn", "store", "public-url", "listen", "poll", "state-dir", "manifests", "browse", "access-log"):
+        for name in (
+            "cdn",
+            "store",
+            "public-url",
+            "listen",
+            "poll",
+            "state-dir",
+            "manifests",
+            "browse",
+            "access-log",
+            "v1-store",
+            "v1-cdn",
+        ):
             self.assertIn(f"--{name}", text)
 
     def test_version(self) -> None:
@@ -164,6 +179,41 @@ class ServiceTests(SynchronousTestCase):
         self.assertIn(b"HTTP/1.1 200 ", self.ask(location.removeprefix(base).decode()))
         self.successResultOf(service.stopService())
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_old_store(self) -> None:
+        """An old store in a directory is offered, and its layers are served, in one hop and with ranges."""
+        old = Path(self.mktemp())
+        for key, data in old_store().items():
+            write(old, key, data)
+        self.start("--v1-store", str(old), "--public-url", "https://r.example.com:444/x")
+        self.assertIn(b"X-Docker-Endpoints: r.example.com:444\r\n", self.ask("/v1/repositories/demo/hello/images"))
+        self.assertIn(b'{"latest": "' + TOP.encode() + b'"}', self.ask("/v1/repositories/demo/hello/tags"))
+        self.assertIn(b"X-Docker-Size: 5\r\n", self.ask(f"/v1/images/{TOP}/json"))
+        layer = f"/old/images/{TOP}/layer"
+        redirected = self.ask(f"/v1/images/{TOP}/layer")
+        self.assertIn(f"Location: https://r.example.com:444/x{layer}\r\n".encode(), redirected)
+        self.assertIn(b"\r\n\r\nlayer", self.ask(layer))
+        self.assertIn(b"HTTP/1.1 404 ", self.ask("/old/repositories/demo/hello/tag_latest"))
+
+    def test_old_store_elsewhere(self) -> None:
+        """An old store at a URL has connections of its own, and layers are redirected to it or its CDN."""
+        for more, base in (
+            ((), "http://192.0.2.7/registry"),
+            (("--v1-cdn", "https://old.example"), "https://old.example"),
+        ):
+            self.reactor = Reactor()
+            service = self.start("--v1-store", "http://192.0.2.7/registry", *more)
+            self.assertIn(f"Location: {base}/images/{TOP}/layer".encode(), self.ask(f"/v1/images/{TOP}/layer"))
+            self.ask(f"/v1/images/{TOP}/json")
+            self.assertEqual(len(self.reactor.tcpClients), 4, "json, layer, ancestry and _inprogress, at once")
+            stopping = service.stopService()
+            self.successResultOf(stopping)
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_search(self) -> None:
+        """Docker search finds what is published, with --browse."""
+        self.start("--browse")
+        self.assertIn(b'"name": "acme/app"', self.ask("/v1/search?q=app&n=25"))
 
     def test_says_where_it_listens(self) -> None:
         """One line at the start says where it listens, the CDN and the store."""

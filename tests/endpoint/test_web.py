@@ -18,7 +18,7 @@ from twisted.web.server import Site
 from sdr.catalog.catalog import Catalog, State
 from sdr.catalog.sources import Fetched
 from sdr.cdn.locations import OwnTree
-from sdr.endpoint.answers import Rules
+from sdr.endpoint.rules import Rules
 from sdr.endpoint.web import Root
 from sdr.tree.keys import manifest_key
 from tests.endpoint.trees import BODY, DIGEST, NAME, REDIRECT, at_once, endpoint, polled_catalog, write, write_tree

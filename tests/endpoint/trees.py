@@ -8,10 +8,11 @@ from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 
 from sdr.catalog.catalog import Catalog
+from sdr.catalog.knowledge import Knowledge
 from sdr.catalog.polling import Poll
 from sdr.catalog.sources import DirectorySource
 from sdr.cdn.locations import RemoteCDN
-from sdr.endpoint.answers import Rules
+from sdr.endpoint.rules import Rules
 from sdr.endpoint.web import Questions, Root
 from sdr.registry.grammar import Digest, Reference
 from sdr.registry.media_types import OCI_INDEX
@@ -71,4 +72,4 @@ def polled_catalog(root: Path, clock: Clock, *, keep_bodies: bool = False) -> Ca
 
 def endpoint(catalog: Catalog, rules: Rules = REDIRECT) -> Root:
     """Return the resource tree of an endpoint."""
-    return Root(Questions(catalog, rules))
+    return Root(Questions(Knowledge(catalog), rules))

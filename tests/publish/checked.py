@@ -14,7 +14,7 @@ from sdr.publish.progress import Silent
 from sdr.publish.reading import NOT_FOUND, OK, PARTIAL, Reader, Reply
 from sdr.stores.interface import Bytes, Served, Store
 from sdr.tree.headers import LISTS_HEADERS, Headers, headers_of
-from tests.images import Layout
+from tests.images import OCI_CONFIG, OCI_MANIFEST, Layout, config_json, digest_of, layer_tar
 from tests.publish.publishing import publish
 from tests.stores.memory import MemoryStore
 
@@ -22,6 +22,18 @@ NAME, NESTED, OTHER = "acme/app", "acme/app/manifests", "other"
 
 #: Changes an answer of a CDN: the method (``GET``, ``HEAD`` or ``PART``), the key, the answer.
 Change = Callable[[str, str, Reply], Reply]
+
+
+def layered(layout: Layout, ref: str, *layers: tuple[dict[str, bytes], str]) -> None:
+    """Tag an image with layers of these files, in these compressions."""
+    config = layout.add(config_json("linux/amd64", [digest_of(layer_tar(files)) for files, _ in layers]), OCI_CONFIG)
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": config,
+        "layers": [layout.layer(files, compression) for files, compression in layers],
+    }
+    layout.tag(layout.add_json(manifest, OCI_MANIFEST), ref)
 
 
 @functools.cache

@@ -8,10 +8,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from sdr.publish.jobs import Jobs
 from sdr.publish.listing import ListedTag, Listing
 from sdr.stores.directory import DirectoryStore
-from sdr.stores.interface import NotThere, StoreError
+from sdr.stores.interface import Bytes, NotThere, StoreError
+from sdr.tree.headers import V1_TAG_HEADERS
 from tests.directories import new_directory
 from tests.images import FILES, Descriptor, Layout
 from tests.publish.publishing import publish
+from tests.publish.v1_trees import publish_v1
 from tests.stores.memory import MemoryStore
 
 NAME = "acme/app"
@@ -184,3 +186,29 @@ class TagsTests(ListingTestCase):
     def size_of(self, layout: Layout, manifests: Iterable[str]) -> int:
         """Return the size of all content of a layout but these manifests."""
         return sum(len(data) for digest, data in layout.blobs.items() if digest not in manifests)
+
+
+class V1Tests(ListingTestCase):
+    """What is there for protocol v1, too."""
+
+    def test_ids(self) -> None:
+        """Of a tag that is there for protocol v1 the image's id is told, and none of others."""
+        self.publish(Layout.image, tag="2")
+        layout = Layout()
+        layout.tag(layout.image())
+        published = publish_v1(self.store, f"oci:{layout.write(self.folder / 'v1')}", NAME, "1")
+        self.assertEqual([(each.tag, each.v1) for each in self.listing.tags(NAME)], [("1", published.id), ("2", None)])
+
+    def test_names_of_one_part(self) -> None:
+        """They are found where they are: below library."""
+        layout = Layout()
+        layout.tag(layout.image())
+        published = publish_v1(self.store, f"oci:{layout.write(self.folder / 'v1')}", "app", "1")
+        self.assertEqual([each.v1 for each in self.listing.tags("app")], [published.id])
+
+    def test_malformed(self) -> None:
+        """A tag that is no id is one line, with the way out."""
+        self.publish(Layout.image, tag="1")
+        key = f"repositories/{NAME}/tag_1"
+        self.store.put(key, Bytes(b"?"), V1_TAG_HEADERS)
+        self.error(lambda: self.listing.tags(NAME), key, "sdr v1")

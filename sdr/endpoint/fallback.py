@@ -1,0 +1,85 @@
+"""What leads docker 1.10 to 17.05 from protocol v2 to v1, where only that has an image for them: rows 23 and 24; pure.
+
+They go on with v1 after a ``MANIFEST_UNKNOWN`` with a ``detail``, and after nothing else that this endpoint says.
+"""
+
+from typing import Any
+
+from sdr.catalog.lookups import ABSENT, Known, Lookup, Missing
+from sdr.endpoint.answer import Answer, error
+from sdr.endpoint.rules import Rules
+from sdr.endpoint.v1_answers import find_index, find_tag
+from sdr.registry.errors import MANIFEST_UNKNOWN, NAME_UNKNOWN, ErrorCode
+from sdr.registry.grammar import Digest
+from sdr.registry.media_types import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from sdr.registry.questions import ManifestOf, Question, TagsOf, name_v1
+from sdr.tree.documents import ManifestEntry
+
+# Not MANIFEST_UNKNOWN: docker would try protocol v1, and show what that says.
+_OCI_ONLY = ErrorCode(
+    "MANIFEST_INVALID",
+    404,
+    "the image has OCI manifests, which this client does not accept; its owner can publish it again"
+    " with sdr publish --schema2 (for docker 1.10 and later) or --v1 (for any docker)",
+)
+
+
+def unknown_manifest(
+    question: Question, asked: ManifestOf, known: Known, rules: Rules, *, repository_too: bool
+) -> Answer | Lookup[Any]:
+    """Say that a manifest is not there, and perhaps its repository: row 23."""
+    if not repository_too:
+        return error(MANIFEST_UNKNOWN, _detail(asked))
+    if not _is_old_docker(question, asked):
+        return error(NAME_UNKNOWN)
+    in_v1 = _find_tag(asked, known, rules)
+    if isinstance(in_v1, Lookup):
+        return in_v1
+    return error(NAME_UNKNOWN) if in_v1 is ABSENT else error(MANIFEST_UNKNOWN, _detail(asked))
+
+
+def unknown_repository(asked: TagsOf, known: Known, rules: Rules) -> Answer | Lookup[Any]:
+    """Say that a repository has no list of tags: row 23, for ``docker pull -a``, which sends no ``Accept``."""
+    in_v1 = find_index(name_v1(asked.name), known, rules)
+    if isinstance(in_v1, Lookup):
+        return in_v1
+    return error(NAME_UNKNOWN) if in_v1 is ABSENT else error(MANIFEST_UNKNOWN, {"name": asked.name})
+
+
+def unseen_manifest(question: Question, asked: ManifestOf, known: Known, rules: Rules) -> Answer | Lookup[Any] | None:
+    """Answer for a manifest that cannot be seen, but an image of protocol v1 can: row 23; else ``None``."""
+    if not _is_old_docker(question, asked):
+        return None
+    in_v1 = _find_tag(asked, known, rules)
+    if isinstance(in_v1, Lookup):
+        return in_v1
+    return None if isinstance(in_v1, Missing) else error(MANIFEST_UNKNOWN, _detail(asked))
+
+
+def is_not_accepted(question: Question, asked: ManifestOf, entry: ManifestEntry) -> bool:
+    """Tell whether a manifest is of a type that docker before 18.06 cannot read, and such a docker asks for it."""
+    return entry.media_type in (OCI_MANIFEST, OCI_INDEX) and _is_old_docker(question, asked)
+
+
+def manifest_not_accepted(asked: ManifestOf, entry: ManifestEntry, known: Known, rules: Rules) -> Answer | Lookup[Any]:
+    """Say so: row 24; docker would fail with "missing signature key", without a try at protocol v1."""
+    in_v1 = _find_tag(asked, known, rules)
+    if isinstance(in_v1, Lookup):
+        return in_v1
+    code = _OCI_ONLY if in_v1 is ABSENT else MANIFEST_UNKNOWN
+    return error(code, {**_detail(asked), "mediaType": entry.media_type})
+
+
+def _is_old_docker(question: Question, asked: ManifestOf) -> bool:
+    """Tell whether this is a tag, asked for by a client that knows docker's types and not those of OCI."""
+    accept = question.accept
+    knows_docker = DOCKER_MANIFEST in accept and "application/vnd.oci." not in accept and "*" not in accept
+    return knows_docker and not isinstance(asked.reference, Digest)
+
+
+def _find_tag(asked: ManifestOf, known: Known, rules: Rules) -> str | Missing | Lookup[Any]:
+    return find_tag(name_v1(asked.name), str(asked.reference), known, rules)
+
+
+def _detail(asked: ManifestOf) -> dict[str, str]:
+    return {"name": asked.name, "reference": str(asked.reference)}
