@@ -3,9 +3,10 @@
     python -m bench.publish [--large-mb MB] [--small N] [--tags N] [--into WHAT] [--directory DIR]
 
 Makes OCI layouts: a large image of 8 layers that do not compress, and two sets of small images of one layer of 64 KiB:
-a repository each, and tags of one repository. Every image is published by a process of its own, into nothing and then
-once more: by ``sdr publish`` into a directory, a Swift container and, by the same Swift's S3 API, a bucket; and by
-``skopeo copy`` into Debian's docker-registry. The servers run on this machine and store on the same disk.
+a repository each, and tags of one repository. Every image is published by a process of its own (and all small ones by a
+single ``sdr publish``, too), into nothing and then once more: by ``sdr publish`` into a directory, a Swift container
+and, by the same Swift's S3 API, a bucket; and by ``skopeo copy`` into Debian's docker-registry. The servers run on this
+machine and store on the same disk.
 
 Needs the Debian packages skopeo, docker-registry, memcached, swift-proxy, swift-account, swift-container and
 swift-object, and disk for six times the large image.
@@ -84,12 +85,14 @@ class Load:
 class Way:
     """A way to publish.
 
-    :param command: the command line for an image of the load with this key.
+    :param command: the command line for images of the load with this key.
+    :param together: whether one command publishes all of a load's images, or each has one of its own.
     """
 
     label: str
-    command: Callable[[str, Image], list[str]]
+    command: Callable[[str, Sequence[Image]], list[str]]
     env: Mapping[str, str]
+    together: bool = False
 
 
 class Layout:
@@ -181,27 +184,32 @@ def ways(folder: Path, wanted: Sequence[str], stack: ExitStack) -> list[Way]:
     registry = stack.enter_context(Registry(folder))
     copy = [required("skopeo", "skopeo"), "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false"]
 
-    def skopeo(_: str, image: Image) -> list[str]:
+    def skopeo(_: str, images: Sequence[Image]) -> list[str]:
+        (image,) = images
         return [*copy, image.source, f"docker://{registry.host}/{image.target}"]
 
-    def sdr(store: str) -> Callable[[str, Image], list[str]]:
+    def sdr(store: str) -> Callable[[str, Sequence[Image]], list[str]]:
         program = str(Path(sys.executable).with_name("sdr"))
-        return lambda key, image: [
-            program, "publish", "--quiet", "--store", f"{store}{key}", image.source, image.target
-        ]  # fmt: skip
+        return lambda key, images: [
+            *(program, "publish", "--quiet", "--store", f"{store}{key}"),
+            *(word for image in images for word in (image.source, image.target)),
+        ]
 
-    compiled = {"PYTHONPYCACHEPREFIX": f"{folder}/compiled"}
+    def both(label: str, store: str, env: Mapping[str, str]) -> list[Way]:
+        env = {**env, "PYTHONPYCACHEPREFIX": f"{folder}/compiled"}
+        return [Way(label, sdr(store), env), Way(f"{label}, in one command", sdr(f"{store}together-"), env, True)]
+
     found = [Way("`skopeo copy`, docker-registry", skopeo, {})]
     if "directory" in wanted:
-        found.append(Way("`sdr`, directory", sdr(f"{folder}/store-"), compiled))
+        found += both("`sdr`, directory", f"{folder}/store-", {})
     if {"swift", "s3"} & set(wanted):
         swift = stack.enter_context(Swift())
         if "swift" in wanted:
             swift.make_container(BUCKET)
-            found.append(Way("`sdr`, Swift", sdr(f"swift://{BUCKET}/"), swift.environment | compiled))
+            found += both("`sdr`, Swift", f"swift://{BUCKET}/", swift.environment)
         if "s3" in wanted:
             make_bucket(swift.s3_environment, f"{BUCKET}-s3")
-            found.append(Way("`sdr`, Swift's S3 API", sdr(f"s3://{BUCKET}-s3/"), swift.s3_environment | compiled))
+            found += both("`sdr`, Swift's S3 API", f"s3://{BUCKET}-s3/", swift.s3_environment)
     return found
 
 
@@ -213,10 +221,10 @@ def timed(way: Way, load: Load) -> float:
     # Where sdr is installed it has been compiled.
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     begun = time.monotonic()
-    for image in load.images:
-        done = subprocess.run(way.command(load.key, image), env=env, capture_output=True, text=True)
+    for images in [load.images] if way.together else [[image] for image in load.images]:
+        done = subprocess.run(way.command(load.key, images), env=env, capture_output=True, text=True)
         if done.returncode:
-            sys.exit(f"{way.label}: {image.target}: {done.stdout}{done.stderr}")
+            sys.exit(f"{way.label}: {images[0].target}: {done.stdout}{done.stderr}")
     return time.monotonic() - begun
 
 
@@ -257,6 +265,8 @@ def main() -> None:
         for load in loads(folder, options.large_mb, options.small, options.tags):
             yardstick = 0.0
             for way in found:
+                if way.together and len(load.images) == 1:
+                    continue
                 first, second = timed(way, load), timed(way, load)
                 yardstick = yardstick or first
                 print(row(load, way, first, second, yardstick), flush=True)
