@@ -1,0 +1,1 @@
+"""TLS: certificates read, watched and served, and the directory in which certificate authorities look for proof."""

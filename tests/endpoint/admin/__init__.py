@@ -1,0 +1,1 @@
+"""Tests of what an operator and his monitoring see of an endpoint."""

@@ -1,0 +1,1 @@
+"""Tests of TLS: reading, watching and serving certificates."""
