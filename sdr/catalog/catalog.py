@@ -54,6 +54,8 @@ class Catalog:
     :param in_thread: runs a blocking call elsewhere: for reading large documents.
     :param on_repository: told of each repository's document that is new, to keep it.
     :param on_manifest: told of each manifest that is new, with its repository's name, where bodies are kept.
+    :param looked: told how each look ended: ``found``, ``unchanged``, ``absent`` or ``failed``, or that it was
+        ``refused``, for the polls fail, too many are under way, or the budget is spent.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Catalog:
         keep_bodies: bool = False,
         on_repository: Callable[[Repository], None] | None = None,
         on_manifest: Callable[[str, FoundManifest], None] | None = None,
+        looked: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.source = source
         self.snapshot = Snapshot()
@@ -75,6 +78,7 @@ class Catalog:
         self._on_repository = on_repository
         self._on_manifest = on_manifest if keep_bodies else None
         self._keep_bodies = keep_bodies
+        self._looked = looked
         self._findings = Findings(poll, keep_bodies=keep_bodies)
         self._complaints = Complaints(clock)
         self._stopped = False
@@ -120,6 +124,7 @@ class Catalog:
             or not lane.admits(self._clock.seconds())
         ):
             known = self._findings.last(lookup)
+            self._looked("refused")
             return succeed(known)
         look = self._look(lookup)
         return self._flights.start(lookup, look, lane)
@@ -172,10 +177,12 @@ class Catalog:
             if got.status == 304 and held is not None:
                 finding = cast(T, held.finding)
                 self._keep(lookup, replace(held, etag=got.etag, listed=listed))
+                self._looked("unchanged")
             elif got.status == 200:
                 finding = await self._read(lookup, got.body)
                 size = weight(lookup, len(got.body))
                 self._keep(lookup, Held(finding, got.etag, size, revision(got.body), listed))
+                self._looked("found")
             elif got.status == 404 or self.state is State.LOADED:
                 # 403 is what S3 says of a missing object to those who may not list.
                 return self._miss(lookup, ABSENT)
@@ -204,6 +211,7 @@ class Catalog:
         self._findings.keep(lookup, held, self._clock.seconds())
 
     def _miss(self, lookup: ObjectLookup[T], missing: Missing) -> T | Missing:
+        self._looked("absent" if missing is ABSENT else "failed")
         return self._findings.miss(lookup, missing, self._clock.seconds())
 
     def _looks_without_lists(self, lookup: ObjectLookup[Any]) -> bool:

@@ -60,7 +60,7 @@ class HTTPSource:
         if got.status != 200:
             raise _unexpected(got)
         if not length.isascii() or not length.isdigit():
-            raise FetchFailed("its length is not told")
+            raise FetchFailed("its length is not told", kind="malformed")
         return int(length)
 
     async def list(self, prefix: str, *, seconds: float) -> Sequence[Listed]:
@@ -118,7 +118,7 @@ class _Got:
 
 
 def _unexpected(got: _Got) -> FetchFailed:
-    return FetchFailed(f"HTTP status {got.status}", _retry_after(got.headers))
+    return FetchFailed(f"HTTP status {got.status}", _retry_after(got.headers), "status")
 
 
 def _retry_after(headers: Headers) -> float:
@@ -159,7 +159,7 @@ class _Body(TwistedProtocol):
         self._length += len(data)
         if self._length > self._limit:
             self._pieces.clear()
-            self._fail(FetchFailed(f"larger than {self._limit} bytes"))
+            self._fail(FetchFailed(f"larger than {self._limit} bytes", kind="too_large"))
             self._abort()
         else:
             self._pieces.append(data)
@@ -205,5 +205,5 @@ def _as_it_is(response: IResponse) -> IResponse:
     response.headers.removeHeader(b"Set-Cookie")
     if encoded and response.code == 200:
         _collect(response, 0).addErrback(lambda _: None).cancel()
-        raise FetchFailed("it has a Content-Encoding, which no object of a tree may have")
+        raise FetchFailed("it has a Content-Encoding, which no object of a tree may have", kind="malformed")
     return response

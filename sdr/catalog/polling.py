@@ -50,6 +50,9 @@ class Poll:
         self._credulous = False
         #: Polls that failed since the last good one.
         self.failures = 0
+        #: Why the last one did, in one of few words, or empty: as :class:`FetchFailed` has them, ``malformed``,
+        #: ``implausible``, or ``lists`` where only one of the lists could not be read.
+        self.kind = ""
         #: Seconds that the store asked to be left alone, or 0.
         self.retry_after = 0.0
 
@@ -62,8 +65,10 @@ class Poll:
         self.retry_after = 0.0
         try:
             trouble = await self._poll()
+            self.kind = "lists" if trouble else ""
         except (FetchFailed, BadDocument, Implausible) as error:
             trouble = self._keep(error)
+            self.kind = _kind(error)
         finally:
             self._credulous = False
         if trouble:
@@ -199,6 +204,12 @@ class Poll:
             count=self._catalog.snapshot.count,
         )
         self.failures = 0
+
+
+def _kind(error: FetchFailed | BadDocument | Implausible) -> str:
+    if isinstance(error, FetchFailed):
+        return error.kind
+    return "malformed" if isinstance(error, BadDocument) else "implausible"
 
 
 def _listing(data: bytes, prefix: str) -> Listing:

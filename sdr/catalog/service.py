@@ -37,6 +37,7 @@ class PollingService(Service):
     :param interval: seconds between polls.
     :param chance: returns a number from 0 to 1, for the jitter.
     :param saved: where the last good copy is kept, if anywhere.
+    :param polled: told of the end of each poll, in one of few words or none: see :attr:`Poll.kind`.
     """
 
     name = "polling"
@@ -51,8 +52,10 @@ class PollingService(Service):
         chance: Callable[[], float],
         in_thread: InThread,
         saved: SavedCatalog | None = None,
+        polled: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._catalog = catalog
+        self._polled = polled
         self._poll = poll
         self._clock = clock
         self._interval = interval
@@ -119,6 +122,7 @@ class PollingService(Service):
 
     async def _once(self) -> None:
         await self._poll.run()
+        self._polled(self._poll.kind)
         if self._saved is not None:
             await self._save(self._saved)
 

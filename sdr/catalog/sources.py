@@ -28,11 +28,14 @@ class FetchFailed(Exception):
     """The store did not say whether the object is there, or what it is; the message says what happened.
 
     :param retry_after: the seconds that the store asked to be left alone, or 0.
+    :param kind: the same in one of few words, to be counted by: ``unreachable``, ``timeout``, ``status``,
+        ``too_large`` or ``malformed``.
     """
 
-    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
+    def __init__(self, reason: str, retry_after: float = 0.0, kind: str = "unreachable") -> None:
         super().__init__(reason)
         self.retry_after = retry_after
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,7 @@ def read_file(path: str, limit: int, etag: str) -> Fetched:
     except OSError as error:
         raise FetchFailed(f"{error.strerror or error}") from error
     if len(body) > limit:
-        raise FetchFailed(f"larger than {limit} bytes")
+        raise FetchFailed(f"larger than {limit} bytes", kind="too_large")
     return Fetched(200, body, found)
 
 
@@ -208,5 +211,5 @@ def list_files(prefix: str) -> list[Listed]:
 def too_slow(result: R | Failure, seconds: float) -> R:
     """Say of an exchange that was cut off why it was, whatever the agent calls that."""
     if isinstance(result, Failure):
-        raise FetchFailed(f"no complete answer within {seconds:g} s") from result.value
+        raise FetchFailed(f"no complete answer within {seconds:g} s", kind="timeout") from result.value
     return result

@@ -1,5 +1,6 @@
 """What the endpoint knows of protocol v1, and how it comes to know: the tree's images, and those of an old store."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from twisted.internet.defer import Deferred, succeed
@@ -29,14 +30,22 @@ class V1Catalog:
     :param old: a store of 2014, if there is one.
     :param poll: seconds for which what may change is remembered.
     :param in_thread: runs a blocking call elsewhere: for reading large documents.
+    :param looked: told how each look ended; see :class:`sdr.catalog.catalog.Catalog`.
     """
 
     def __init__(
-        self, tree: ListingSource, old: ListingSource | None, clock: IReactorTime, poll: float, in_thread: InThread
+        self,
+        tree: ListingSource,
+        old: ListingSource | None,
+        clock: IReactorTime,
+        poll: float,
+        in_thread: InThread,
+        looked: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._tree = V1Store(tree, in_thread, old=False)
         self._old = None if old is None else V1Store(old, in_thread, old=True)
         self._clock = clock
+        self._looked = looked
         self._complaints = Complaints(clock)
         self._findings = Findings(poll, keep_bodies=False, limit=V1_MEMORY)
         # What was found once is not held up by those who invent names.
@@ -62,6 +71,7 @@ class V1Catalog:
         lane = self._invented if self._findings.held(lookup) is None else self._expected
         if store is None or self._stopped or not lane.admits(self._clock.seconds()):
             last = self._findings.last(lookup)
+            self._looked("refused")
             return succeed(ABSENT if store is None else last)
         look = self._look(store, lookup)
         return self._flights.start(lookup, look, lane)
@@ -80,22 +90,25 @@ class V1Catalog:
         return self._old if lookup.old else self._tree
 
     async def _look(self, store: V1Store, lookup: V1Lookup[T]) -> T | Missing:
-        now = self._clock.seconds
         try:
             seeking: Deferred[Any] = Deferred.fromCoroutine(store.seek(lookup))
             found = await seeking.addTimeout(V1_SECONDS, self._clock, too_slow)
         except FetchFailed as error:
             self._complaints.failing(lookup.key, error)
-            return self._findings.miss(lookup, UNKNOWN, now())
+            return self._miss(lookup, UNKNOWN)
         except BadDocument as error:
             self._complaints.malformed(lookup.key, str(error))
             # Half an image, or another one, is as good as none.
-            missing = ABSENT if isinstance(lookup, V1ImageLookup) else UNKNOWN
-            return self._findings.miss(lookup, missing, now())
+            return self._miss(lookup, ABSENT if isinstance(lookup, V1ImageLookup) else UNKNOWN)
         if found is None:
-            return self._findings.miss(lookup, ABSENT, now())
-        self._findings.keep(lookup, Held(found, "", weight(found)), now())
+            return self._miss(lookup, ABSENT)
+        self._findings.keep(lookup, Held(found, "", weight(found)), self._clock.seconds())
+        self._looked("found")
         return cast(T, found)
+
+    def _miss(self, lookup: V1Lookup[T], missing: Missing) -> T | Missing:
+        self._looked("absent" if missing is ABSENT else "failed")
+        return self._findings.miss(lookup, missing, self._clock.seconds())
 
 
 def weight(found: object) -> int:

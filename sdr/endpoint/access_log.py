@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 
+from twisted.application.service import Service
 from twisted.logger import Logger
 
 from sdr.endpoint.access import Access, Form
@@ -86,3 +87,38 @@ class AccessLog:
             return os.dup(1)
         # A pipe's writer must not wait for a reader: the whole endpoint would.
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+
+
+class AccessLogService(Service):
+    """Has the access log open for as long as the endpoint runs."""
+
+    name = "access log"
+
+    def __init__(self, log: AccessLog) -> None:
+        self._access_log = log
+        self._is_open = False
+
+    def privilegedStartService(self) -> None:
+        """Open the file while the program may still write where only root may."""
+        super().privilegedStartService()
+        self._open()
+
+    def startService(self) -> None:
+        """Open the file, unless it is."""
+        super().startService()
+        self._open()
+
+    def stopService(self) -> None:
+        """Close the file."""
+        super().stopService()
+        self._is_open = False
+        self._access_log.close()
+
+    def _open(self) -> None:
+        if self._is_open:
+            return
+        try:
+            self._access_log.open()
+        except OSError as error:
+            raise SystemExit(f"sdr: --access-log {error.filename}: it cannot be written: {error.strerror}") from error
+        self._is_open = True

@@ -17,7 +17,7 @@ class Answer:
     """A response.
 
     :param headers: names and values, ``Content-Length`` among them.
-    :param body: what GET sends; HEAD sends the headers only.
+    :param body: what GET sends. HEAD sends the headers only, and may be without it.
     """
 
     status: int

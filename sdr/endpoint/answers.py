@@ -67,10 +67,8 @@ def answer(question: Question, known: Known, rules: Rules) -> Answer | Lookup[An
 
 
 def finished(question: Question, got: Answer) -> Answer:
-    """Add what every answer of its kind has, and leave out what HEAD has not."""
-    if question.path.startswith("/v2"):
-        got = replace(got, headers=(*got.headers, _API_VERSION))
-    return replace(got, body=b"") if question.method == "HEAD" else got
+    """Add what every answer of its kind has."""
+    return replace(got, headers=(*got.headers, _API_VERSION)) if question.path.startswith("/v2") else got
 
 
 def _answer(question: Question, known: Known, rules: Rules) -> Answer | Lookup[Any]:

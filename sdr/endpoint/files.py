@@ -52,6 +52,7 @@ class TreeFiles(Resource):
     :param root: the directory, as an absolute path.
     :param in_thread: runs a blocking call elsewhere: every read of a file.
     :param clock: for clients that stall.
+    :param stall: the seconds after which a client that takes nothing is given up.
     :param base: the path below which they are served.
     :param headers_of: returns what a key is served with, or ``None`` for what is not served.
     """
@@ -64,6 +65,7 @@ class TreeFiles(Resource):
         root: str,
         in_thread: InThread,
         clock: IReactorTime,
+        stall: float,
         base: str = OWN_TREE,
         headers_of: Callable[[str], Headers | None] = headers_of,
     ) -> None:
@@ -71,6 +73,7 @@ class TreeFiles(Resource):
         self._root = root
         self._in_thread = in_thread
         self._clock = clock
+        self._stall = stall
         self._base = base
         self._headers_of = headers_of
         self._types: Memory[tuple[str, str], Headers] = Memory(10_000)
@@ -81,13 +84,13 @@ class TreeFiles(Resource):
     def render(self, request: Request) -> int:
         """Serve a file, or say that it is not there."""
         if request.method not in (b"GET", b"HEAD"):
-            self._say(request, error(UNSUPPORTED, None, ("Allow", "GET, HEAD")))
+            write(request, error(UNSUPPORTED, None, ("Allow", "GET, HEAD")))
             return NOT_DONE_YET
         path = request.uri.decode("latin-1").partition("?")[0].removeprefix(f"{self._base}/")
         key = path.replace("%3A", ":").replace("%3a", ":")
         headers = self._headers_of(key)
         if headers is None:
-            self._say(request, error(NOT_FOUND))
+            write(request, error(NOT_FOUND))
             return NOT_DONE_YET
         serving = Deferred.fromCoroutine(self._serve(request, key, headers))
         request.notifyFinish().addErrback(lambda _: serving.cancel())
@@ -99,15 +102,15 @@ class TreeFiles(Resource):
         self._in_thread(lambda: self._open(key, headers)).addBoth(_hand_over, opened)
         found = await opened
         if found is None:
-            self._say(request, error(NOT_FOUND))
+            write(request, error(NOT_FOUND))
             return
         try:
             got, part = _answer(request, found)
             if part is None or request.method == b"HEAD":
-                self._say(request, got)
+                write(request, got)
                 return
             write_head(request, got)
-            await Sending(request, found.descriptor, part, self._in_thread, self._clock).done
+            await Sending(request, found.descriptor, part, self._in_thread, self._clock, self._stall).done
         finally:
             os.close(found.descriptor)
         request.finish()
@@ -175,10 +178,7 @@ class TreeFiles(Resource):
             # Half of the file was promised: closing is the only way to say that it does not come.
             request.loseConnection()
         else:
-            self._say(request, error(INTERNAL))
-
-    def _say(self, request: Request, got: Answer) -> None:
-        write(request, Answer(got.status, got.headers) if request.method == b"HEAD" else got)
+            write(request, error(INTERNAL))
 
 
 def old_headers_of(key: str) -> Headers | None:

@@ -2,19 +2,16 @@
 
 import errno
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
-from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
-_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+from sdr.endpoint.sockets import Address
 
 
 class CannotListen(SystemExit, Exception):
@@ -28,48 +25,31 @@ class CannotListen(SystemExit, Exception):
         self.code = 1  # and not the message, which has been printed
 
 
-@implementer(IStreamServerEndpoint)
-class AnyAddress:
-    """A TCP port on every address: IPv6 and IPv4 on one socket, or IPv4 where the machine has no IPv6."""
-
-    def __init__(self, reactor: object, port: int) -> None:
-        self._both = TCP6ServerEndpoint(reactor, port, interface="::")
-        self._ipv4 = TCP4ServerEndpoint(reactor, port)
-
-    def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
-        """Listen."""
-        listening: Deferred[IListeningPort] = self._both.listen(factory)
-        return listening.addErrback(self._without_ipv6, factory)
-
-    def _without_ipv6(self, failure: Failure, factory: IProtocolFactory) -> Deferred[IListeningPort]:
-        failure.trap(CannotListenError)
-        if getattr(getattr(failure.value, "socketError", None), "errno", 0) not in _NO_IPV6:
-            failure.raiseException()
-        listening: Deferred[IListeningPort] = self._ipv4.listen(factory)
-        return listening
-
-
 class ListeningService(Service):
     """Listens on every address that was asked for, or ends the program.
 
-    :param addresses: each endpoint, and what its user called it.
-    :param greeting: logged once it listens.
+    :param addresses: where to listen, and for what.
+    :param greeting: makes the line that is logged once it listens, from the addresses that it got.
     """
 
-    name = "listening"
     _log = Logger()
 
     def __init__(
         self,
-        factory: IProtocolFactory,
-        addresses: Sequence[tuple[IStreamServerEndpoint, str]],
-        greeting: str,
+        name: str,
+        addresses: Sequence[tuple[Address, IProtocolFactory]],
+        greeting: Callable[[Sequence[str]], str],
     ) -> None:
-        self._factory = factory
+        self.name = name
         self._addresses = addresses
         self._greeting = greeting
         self._ports: list[IListeningPort] = []
         self._listens = False
+
+    @property
+    def listens(self) -> bool:
+        """Whether it listens now."""
+        return self._listens
 
     def privilegedStartService(self) -> None:
         """Listen while the program may still use low ports."""
@@ -90,13 +70,12 @@ class ListeningService(Service):
 
     def _listen(self) -> None:
         self._listens = True
-        for address, description in self._addresses:
+        for address, factory in self._addresses:
             refused: list[Failure] = []
-            address.listen(self._factory).addCallbacks(self._ports.append, refused.append)
+            address.endpoint.listen(factory).addCallbacks(self._ports.append, refused.append)
             if refused:
-                self._give_up(_refusal(refused[0].value, description))
-        where = ", ".join(_address(port) for port in self._ports)
-        self._log.info("{greeting}", greeting=f"listening on {where}; {self._greeting}")
+                self._give_up(_refusal(refused[0].value, address))
+        self._log.info("{greeting}", greeting=self._greeting([_shown(port) for port in self._ports]))
 
     def _give_up(self, message: str) -> NoReturn:
         """End the program: an endpoint that runs on without listening looks well and is deaf."""
@@ -107,14 +86,15 @@ class ListeningService(Service):
         raise CannotListen(message)
 
 
-def _refusal(reason: BaseException | None, description: str) -> str:
+def _refusal(reason: BaseException | None, address: Address) -> str:
     cause = getattr(reason, "socketError", reason)
     code, text = getattr(cause, "errno", None), getattr(cause, "strerror", None) or str(cause)
     advice = {
-        errno.EADDRINUSE: "; stop the program that listens there, or choose another address with --listen",
-        errno.EACCES: "; choose a port above 1023 with --listen, or start as root with twistd's --uid",
+        errno.EADDRINUSE: f"; stop the program that listens there, or choose another address with {address.option}",
+        errno.EACCES: f"; choose a port above 1023 with {address.option}, or start as root with twistd's --uid",
     }.get(code or 0, "")
-    return f"sdr: cannot listen on {description}: {text}{advice}"
+    where = f"port {address.text}" if address.text.isdigit() else address.text
+    return f"sdr: cannot listen on {where}: {text}{advice}"
 
 
 async def _stopped(port: IListeningPort) -> None:
@@ -123,7 +103,7 @@ async def _stopped(port: IListeningPort) -> None:
         await stopping
 
 
-def _address(port: IListeningPort) -> str:
+def _shown(port: IListeningPort) -> str:
     address = port.getHost()
     host, number = getattr(address, "host", None), getattr(address, "port", None)
     if host is None:

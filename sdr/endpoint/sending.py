@@ -14,8 +14,6 @@ from sdr.endpoint.ranges import Part
 
 #: Bytes that are read and written at a time.
 PIECE = 256 * 1024
-#: A client that takes nothing for so many seconds is given up: it holds a connection and an open file.
-STALL_SECONDS = 120
 
 
 @implementer(IPushProducer)
@@ -23,14 +21,24 @@ class Sending:
     """Sends a part of a file as fast as the client takes it; reads are done in threads.
 
     :param descriptor: stays open until ``done`` has fired.
+    :param stall: the seconds after which a client that takes nothing is given up: it holds a connection and a file.
     """
 
-    def __init__(self, request: Request, descriptor: int, part: Part, in_thread: InThread, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        request: Request,
+        descriptor: int,
+        part: Part,
+        in_thread: InThread,
+        clock: IReactorTime,
+        stall: float,
+    ) -> None:
         self._request = request
         self._descriptor = descriptor
         self._part = part
         self._in_thread = in_thread
         self._clock = clock
+        self._stall = stall
         self._resumed: Deferred[None] | None = None
         self._paused = False
         request.registerProducer(self, True)
@@ -60,7 +68,7 @@ class Sending:
         """Wait for the client to take what it was sent."""
         self._resumed = Deferred()
         try:
-            await self._resumed.addTimeout(STALL_SECONDS, self._clock)
+            await self._resumed.addTimeout(self._stall, self._clock)
         except TimeoutError as error:
             self._request.unregisterProducer()
             cast(ITCPTransport, self._request.transport).abortConnection()

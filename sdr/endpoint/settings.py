@@ -2,11 +2,17 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from sdr.cdn.locations import BadURL, BaseURL, parse_base
+from sdr.endpoint.access import FORMS
+from sdr.endpoint.admin.options import AdminSettings, BadAdminOption, read_admin
+from sdr.endpoint.connections.addresses import BadNetwork, Trusted, read_trusted
+from sdr.endpoint.connections.limits import BadLimit, Limits, read_limits
+from sdr.endpoint.tls.options import BadTLSOption, TLSSettings, read_directory, read_tls
 
 DEFAULT_PORT = 5000
 _TCP = re.compile(r"(?:tcp6?|ssl|tls):(?:port=)?([0-9]+)(?=:|$)|.*:port=([0-9]+)(?=:|$)")
@@ -26,13 +32,19 @@ class Settings:
     :param cdn: a URL, or a directory's absolute path.
     :param store: the same, for where the catalog is polled.
     :param public_url: the endpoint's own address, or ``None`` to take it from each request.
-    :param listen: Twisted endpoint descriptions; empty for the default port.
+    :param listen: ports and Twisted endpoint descriptions.
     :param poll: seconds.
     :param state_dir: an absolute path, or nothing.
     :param access_log: an absolute path, ``-``, or nothing.
+    :param access_log_format: one of :data:`sdr.endpoint.access.FORMS`.
     :param v1_store: an old store, or nothing: a URL, or a directory's absolute path.
     :param v1_cdn: the URL of its images for clients; ``None`` where the endpoint serves them itself.
     :param store_is_cdn: whether no store was given of its own.
+    :param tls: how TLS is served, if it is.
+    :param acme: certbot's webroot, an absolute path, or nothing.
+    :param trusted: the proxies that are believed.
+    :param admin: the admin listener, if there is one.
+    :param drain: seconds that answers may take once the endpoint is told to end.
     """
 
     cdn: BaseURL | str
@@ -44,52 +56,68 @@ class Settings:
     inline: bool
     browse: bool
     access_log: str | None
+    access_log_format: str
     v1_store: BaseURL | str | None
     v1_cdn: BaseURL | None
     store_is_cdn: bool
+    tls: TLSSettings | None
+    acme: str | None
+    limits: Limits
+    trusted: Trusted
+    admin: AdminSettings | None
+    drain: float
 
 
-def read_settings(
-    *,
-    cdn: str | None,
-    store: str | None,
-    public_url: str | None,
-    listen: Sequence[str],
-    poll: str,
-    state_dir: str | None,
-    manifests: str,
-    browse: bool,
-    access_log: str | None,
-    v1_store: str | None,
-    v1_cdn: str | None,
-) -> Settings:
+def read_settings(values: Mapping[str, Any]) -> Settings:
     """Check the options' values.
 
+    :param values: by the options' names, without dashes at the front.
     :raise BadSetting: if one cannot be used.
     """
-    if not cdn:
+    if not values["cdn"]:
         raise BadSetting("--cdn is missing: give the CDN's URL, or the directory of a tree")
-    where = _place("--cdn", cdn)
-    own = None if public_url is None else _url("--public-url", public_url)
-    if isinstance(where, BaseURL):
-        _refuse_itself("--cdn", where, own, listen)
-    old = None if v1_store is None else _place("--v1-store", v1_store)
-    old_cdn = _v1_cdn(v1_cdn, old, own, listen)
-    if manifests not in ("redirect", "inline"):
-        raise BadSetting(f"--manifests {manifests}: it is redirect or inline")
+    try:
+        return _settings(values)
+    except (BadTLSOption, BadLimit, BadNetwork, BadAdminOption) as error:
+        raise BadSetting(str(error)) from error
+
+
+def _settings(values: Mapping[str, Any]) -> Settings:
+    cdn, store = _place("--cdn", values["cdn"]), values["store"]
+    own = None if values["public-url"] is None else _url("--public-url", values["public-url"])
+    tls = read_tls(
+        listen=values["tls"],
+        certificate=values["tls-cert"],
+        key=values["tls-key"],
+        directory=values["tls-dir"],
+        http2=bool(values["http2"]),
+    )
+    # With TLS, a port in the clear is there for who asks for it.
+    listen = tuple(values["listen"] or ([] if tls else [str(DEFAULT_PORT)]))
+    everywhere = (*listen, *(tls.listen if tls else ()))
+    if isinstance(cdn, BaseURL):
+        _refuse_itself("--cdn", cdn, own, everywhere)
+    old = None if values["v1-store"] is None else _place("--v1-store", values["v1-store"])
     return Settings(
-        cdn=where,
-        store=where if store is None else _place("--store", store),
+        cdn=cdn,
+        store=cdn if store is None else _place("--store", store),
         public_url=own,
-        listen=tuple(listen),
-        poll=_seconds("--poll", poll),
-        state_dir=None if state_dir is None else _directory("--state-dir", state_dir),
-        inline=manifests == "inline",
-        browse=browse,
-        access_log=None if access_log is None else _log_file("--access-log", access_log),
+        listen=listen,
+        poll=_seconds("--poll", values["poll"], 0.1),
+        state_dir=None if values["state-dir"] is None else _directory("--state-dir", values["state-dir"]),
+        inline=_one_of("--manifests", values["manifests"], ("redirect", "inline")) == "inline",
+        browse=bool(values["browse"]),
+        access_log=None if values["access-log"] is None else _log_file("--access-log", values["access-log"]),
+        access_log_format=_one_of("--access-log-format", values["access-log-format"], tuple(FORMS)),
         v1_store=old,
-        v1_cdn=old_cdn,
-        store_is_cdn=store is None and isinstance(where, BaseURL),
+        v1_cdn=_v1_cdn(values["v1-cdn"], old, own, everywhere),
+        store_is_cdn=store is None and isinstance(cdn, BaseURL),
+        tls=tls,
+        acme=None if values["tls-acme"] is None else read_directory("--tls-acme", values["tls-acme"]),
+        limits=read_limits(values),
+        trusted=read_trusted(values["trusted-proxy"]),
+        admin=read_admin(values["admin"], values["ready-max-age"]),
+        drain=_seconds("--drain", values["drain"], 0.0),
     )
 
 
@@ -134,14 +162,20 @@ def _directory(option: str, text: str) -> str:
     return path
 
 
-def _seconds(option: str, text: str) -> float:
+def _seconds(option: str, text: str, least: float) -> float:
     try:
         seconds = float(text)
     except ValueError:
-        seconds = 0.0
-    if not 0.1 <= seconds <= 86400.0:
-        raise BadSetting(f"{option} {text}: it is a number of seconds, from 0.1 to 86400")
+        seconds = -1.0
+    if not least <= seconds <= 86400.0:
+        raise BadSetting(f"{option} {text}: it is a number of seconds, from {least:g} to 86400")
     return seconds
+
+
+def _one_of(option: str, text: str, choices: Sequence[str]) -> str:
+    if text not in choices:
+        raise BadSetting(f"{option} {text}: it is {' or '.join(choices)}")
+    return text
 
 
 def _log_file(option: str, text: str) -> str:
@@ -159,7 +193,7 @@ def _log_file(option: str, text: str) -> str:
 def _refuse_itself(option: str, cdn: BaseURL, own: BaseURL | None, listen: Sequence[str]) -> None:
     """Refuse a CDN that is the endpoint itself: it would redirect for ever, and old dockers would follow for ever."""
     same = own is not None and (own.host, own.port) == (cdn.host, cdn.port) and own.path == cdn.path
-    if same or any(_is_at(description, cdn) for description in listen or [f"tcp:{DEFAULT_PORT}"]):
+    if same or any(_is_at(description, cdn) for description in listen):
         raise BadSetting(
             f"{option} {cdn.text}: it is the endpoint's own address, so redirects would never end;"
             " give the address that serves the files (or their directory, and the endpoint serves them itself)"
@@ -179,6 +213,8 @@ def _is_at(description: str, url: BaseURL) -> bool:
 
 
 def port_of(description: str) -> int | None:
-    """Return the port in a Twisted endpoint description, if it has one."""
+    """Return the port in a Twisted endpoint description, if it has one, or is one."""
+    if description.isascii() and description.isdigit():
+        return int(description)
     found = _TCP.match(description)
     return None if found is None else int(found[1] or found[2])

@@ -13,6 +13,7 @@ from sdr.catalog.knowledge import Knowledge
 from sdr.catalog.lookups import Lookup, Missing
 from sdr.endpoint.answer import Answer, error
 from sdr.endpoint.answers import answer, finished
+from sdr.endpoint.request_ids import identified
 from sdr.endpoint.rules import Rules
 from sdr.registry.errors import INTERNAL
 from sdr.registry.questions import Question
@@ -50,13 +51,14 @@ class Questions(Resource):
     def __init__(self, knowledge: Knowledge, rules: Rules) -> None:
         super().__init__()
         self._knowledge = knowledge
-        self._rules = rules
+        #: Replaced whole where an operator changes his mind; a question that waits goes by the new ones.
+        self.rules = rules
 
     def render(self, request: Request) -> int:
         """Answer at once where that can be, and after a look at the store elsewhere."""
         question = question_from(request)
         try:
-            got = answer(question, self._knowledge, self._rules)
+            got = answer(question, self._knowledge, self.rules)
         except Exception:
             self._log.failure("cannot answer {path}", path=question.path)
             got = finished(question, error(INTERNAL))
@@ -76,7 +78,7 @@ class Questions(Resource):
         asked = _Asked(self._knowledge)
         while True:
             await asked.look(lookup)
-            got = answer(question, asked, self._rules)
+            got = answer(question, asked, self.rules)
             if isinstance(got, Answer):
                 return got
             lookup = got
@@ -121,15 +123,17 @@ def question_from(request: Request) -> Question:
 
 def write(request: Request, got: Answer) -> None:
     """Write an answer and finish the request."""
-    write_head(request, got)
-    if got.body:
+    got = write_head(request, got)
+    if got.body and request.method != b"HEAD":
         request.write(got.body)
     request.finish()
 
 
-def write_head(request: Request, got: Answer) -> None:
-    """Set an answer's status and headers."""
+def write_head(request: Request, got: Answer) -> Answer:
+    """Set an answer's status and headers, its request's id among them; return it with that."""
+    got = identified(got, getattr(request, "request_id", ""))
     request.setResponseCode(got.status)
     request.setHeader("Server", "sdr")
     for name, value in got.headers:
         request.setHeader(name, value)
+    return got

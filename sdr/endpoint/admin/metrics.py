@@ -39,6 +39,10 @@ class Metrics(Collector):
         self._handshakes = Tally(most=10)
         self._handshake_failures = Tally(((reason,) for reason in handshakes), most=50)
 
+    def lead_to(self, cdns: Iterable[str]) -> None:
+        """Take these hosts for CDNs, besides those that are known already."""
+        self._cdns.update((cdn, (cdn,)) for cdn in cdns)
+
     def answered(self, route: str, method: str, code: int, seconds: float) -> None:
         """Count a request that was answered.
 

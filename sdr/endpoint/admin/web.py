@@ -85,14 +85,13 @@ class AdminRoot(Resource):
         return self._nothing
 
 
-def admin_root(ready: Callable[[], Readiness], metrics: Collector, hosts: Iterable[str]) -> AdminRoot:
+def admin_root(ready: Callable[[], Readiness], metrics: Collector, hosts: Callable[[], Iterable[str]]) -> AdminRoot:
     """Put the pages together.
 
     :param ready: tells whether the endpoint is.
     :param metrics: what ``/metrics`` collects.
-    :param hosts: what a client's firewall must let through.
+    :param hosts: tells what a client's firewall must let through.
     """
-    listed = "\n".join(hosts)
 
     def readyz(_: str) -> Page:
         now = ready()
@@ -103,6 +102,6 @@ def admin_root(ready: Callable[[], Readiness], metrics: Collector, hosts: Iterab
             "livez": lambda _: text(200, "ok"),
             "readyz": readyz,
             "metrics": lambda accept: Page(200, *exposition(metrics, accept)),
-            "hosts": lambda _: text(200, listed),
+            "hosts": lambda _: text(200, "\n".join(hosts())),
         }
     )

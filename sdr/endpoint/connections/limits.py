@@ -19,6 +19,7 @@ class Limits:
         takes them all. A trusted proxy's own are not counted, those of the clients that it names are.
     :param request_seconds: from a request's first byte to its last, and from connecting to the end of the first head
         of a request: a request that dribbles in (slowloris) ends then.
+    :param handshake_seconds: for a TLS handshake.
     :param idle_seconds: between an answer and the next request.
     :param write_seconds: for what was sent to leave, once so much waits that nothing more is read: a reader that never
         reads ends then. Some 320 KiB can wait, so a client slower than that in this time is cut too.
@@ -33,6 +34,7 @@ class Limits:
     connections: int = 4096
     connections_per_address: int = 256
     request_seconds: float = 20.0
+    handshake_seconds: float = 10.0
     idle_seconds: float = 60.0
     write_seconds: float = 120.0
     line_bytes: int = 8192
@@ -52,6 +54,7 @@ OPTIONS: dict[str, tuple[str, float, float, str]] = {
         "Connections open at a time from one address (IPv6: one /64).",
     ),
     "request_seconds": ("request-timeout", 0.1, 3600, "Seconds in which a whole request must have come."),
+    "handshake_seconds": ("handshake-timeout", 0.1, 3600, "Seconds in which a TLS handshake must be over."),
     "idle_seconds": ("idle-timeout", 0.1, 86400, "Seconds that a connection may wait for its next request."),
     "write_seconds": ("write-timeout", 0.1, 86400, "Seconds that a client may take nothing of what it is sent."),
     "line_bytes": ("max-request-line", 64, 65536, "Bytes of a request's first line."),

@@ -23,6 +23,8 @@ class ConfiguredOptions(Options):
 
     #: The file's absolute path, if there is one.
     config: str | None = None
+    #: Each option's value as :meth:`read_again` would return it at the start: to be compared with.
+    first_values: Mapping[str, Any]
 
     def merge(self) -> None:
         """Take what the command line does not say from the file, and else from the defaults; first in postOptions.
@@ -33,7 +35,9 @@ class ConfiguredOptions(Options):
         if self["config"] is not None:
             self.config = os.path.abspath(self["config"])
         self._given = absolute(given, self.known)
-        self.update(merged(self.default_values, self._configured(), given))
+        configured = self._configured()
+        self.update(merged(self.default_values, configured, given))
+        self.first_values = merged(self.default_values, configured, self._given)
 
     def read_again(self) -> dict[str, Any]:
         """Return each option's value as the file has it now; reads a file, changes nothing.

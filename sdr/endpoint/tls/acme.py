@@ -44,18 +44,18 @@ class Challenges(Resource):
     def render(self, request: Request) -> int:
         """Serve a file, or say that it is not there."""
         if request.method not in (b"GET", b"HEAD"):
-            self._say(request, error(UNSUPPORTED, None, ("Allow", "GET, HEAD")))
+            write(request, error(UNSUPPORTED, None, ("Allow", "GET, HEAD")))
             return NOT_DONE_YET
         found = _PATH.fullmatch(request.uri.partition(b"?")[0])
         if found is None:
-            self._say(request, error(NOT_FOUND))
+            write(request, error(NOT_FOUND))
             return NOT_DONE_YET
         path = os.path.join(self._folder, found[1].decode())
         left: list[Failure] = []
         request.notifyFinish().addErrback(left.append)
         reading: Deferred[bytes | None] = self._in_thread(lambda: _read(path))
         reading.addErrback(self._failed, path)
-        reading.addCallback(lambda body: None if left else self._say(request, _answer(body)))
+        reading.addCallback(lambda body: None if left else write(request, _answer(body)))
         return NOT_DONE_YET
 
     def _failed(self, failure: Failure, path: str) -> None:
@@ -65,9 +65,6 @@ class Challenges(Resource):
         if reason != self._wrong:
             self._log.warn("{path} cannot be read: {reason}", path=path, reason=reason)
         self._wrong = reason
-
-    def _say(self, request: Request, got: Answer) -> None:
-        write(request, Answer(got.status, got.headers) if request.method == b"HEAD" else got)
 
 
 def _answer(body: bytes | None) -> Answer:

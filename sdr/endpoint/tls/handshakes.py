@@ -89,6 +89,8 @@ class Watched:
     def handshakeCompleted(self) -> None:
         """Stop the clock."""
         self._end(Outcome.DONE, self._transport.getHandle().get_protocol_version_name())
+        if IHandshakeListener.providedBy(self._inside):
+            cast(IHandshakeListener, self._inside).handshakeCompleted()
 
     def connectionLost(self, reason: Failure) -> None:
         """Say how it ended, if that was before the handshake did."""
