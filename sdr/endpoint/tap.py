@@ -130,6 +130,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         reactor,
         settings.poll,
         in_thread,
+        browse=settings.browse,
         keep_bodies=settings.inline,
         on_repository=None if saved is None else saved.note,
         on_manifest=None if saved is None else saved.manifests.note,
