@@ -208,16 +208,9 @@ class Poll:
             count=self._catalog.snapshot.count,
         )
         self.failures = 0
-<<<<<<< HEAD
 
 
 def _kind(error: FetchFailed | BadDocument | Implausible) -> str:
     if isinstance(error, FetchFailed):
         return error.kind
     return "malformed" if isinstance(error, BadDocument) else "implausible"
-
-
-def _listing(data: bytes, prefix: str) -> Listing:
-    return Listing(revision(data), decode_list(data, prefix))
-=======
->>>>>>> scale

@@ -1,8 +1,9 @@
 """What the endpoint counts, under the names that Prometheus reads."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -71,6 +72,24 @@ class Metrics(Collector):
     def handshake_failed(self, reason: str) -> None:
         """Count a TLS handshake that was not."""
         self._handshake_failures.add((_word(reason),))
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that was counted, as JSON can hold it."""
+        return {name: counted.state() for name, counted in self._all()}
+
+    def add(self, state: Mapping[str, Any]) -> None:
+        """Add what another process has counted."""
+        for name, counted in self._all():
+            counted.plus(state[name])
+
+    def _all(self) -> Iterator[tuple[str, Tally | Durations]]:
+        yield "requests", self._requests
+        yield "durations", self._durations
+        yield "redirects", self._redirects
+        yield "lookups", self._lookups
+        yield "refused", self._refused
+        yield "handshakes", self._handshakes
+        yield "handshake_failures", self._handshake_failures
 
     def collect(self) -> Iterator[Metric]:
         """Return everything that was counted."""

@@ -1,7 +1,8 @@
 """Counting, cheap enough for every request: plain data, which several processes could add up."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 Key = tuple[str, ...]
 
@@ -29,6 +30,16 @@ class Tally:
         else:
             other = ("other",) * len(key)
             counts[other] = counts.get(other, 0) + 1
+
+    def state(self) -> list[list[str | int]]:
+        """Return the counts as JSON can hold them."""
+        return [[*key, count] for key, count in self._counts.items()]
+
+    def plus(self, state: Iterable[Sequence[str | int]]) -> None:
+        """Add what another one has counted."""
+        for *key, count in state:
+            words = tuple(map(str, key))
+            self._counts[words] = self._counts.get(words, 0) + int(count)
 
     def items(self) -> Iterator[tuple[Key, int]]:
         """Return the counts by their keys."""
@@ -59,6 +70,17 @@ class Durations:
             self._counts[word] = [0] * (len(self._bounds) + 1)
             self._sums[word] = 0.0
             self.add(word, seconds)
+
+    def state(self) -> dict[str, tuple[list[int], float]]:
+        """Return the counts as JSON can hold them."""
+        return {word: (counts, self._sums[word]) for word, counts in self._counts.items()}
+
+    def plus(self, state: Mapping[str, Sequence[Any]]) -> None:
+        """Add what another one, with the same bounds, has counted."""
+        for word, (counts, total) in state.items():
+            before = self._counts.get(word, [0] * len(counts))
+            self._counts[word] = [some + more for some, more in zip(before, counts, strict=True)]
+            self._sums[word] = self._sums.get(word, 0.0) + total
 
     def items(self) -> Iterator[tuple[str, list[tuple[str, float]], float]]:
         """Return for each word how many took at most as long as each bound, the bound as text, and the sum of all."""

@@ -1,0 +1,1 @@
+"""Several processes on the same sockets: the parent polls and watches, workers answer."""
