@@ -25,10 +25,12 @@ class SavedCatalog:
     """A directory that holds a copy of the lists and of the documents of repositories in use.
 
     :param directory: an absolute path; it must exist.
+    :param tidy: remove what is not listed any more, when it is read: whoever writes the copy does.
     """
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, *, tidy: bool = True) -> None:
         self._root = Path(directory)
+        self._tidy = tidy
         #: The manifests that were fetched, where they are kept.
         self.manifests = SavedManifests(self._root)
         self._written = Snapshot()
@@ -109,7 +111,8 @@ class SavedCatalog:
             name = path.parent.relative_to(root).as_posix()
             with suppress(OSError):
                 if not is_name(name) or (snapshot.revision_of(name) is None and is_whole):
-                    path.unlink()
+                    if self._tidy:
+                        path.unlink()
                 elif path.stat().st_size <= DOCUMENT_LIMIT:
                     data = path.read_bytes()
                     try:

@@ -14,16 +14,23 @@ class AccessLog:
 
     :param path: a file, or ``-`` for standard output.
     :param form: makes the line.
+    :param handed: the file, where another process has opened it already.
     """
 
     _events = Logger()
 
-    def __init__(self, path: str, form: Form) -> None:
+    def __init__(self, path: str, form: Form, handed: int | None = None) -> None:
         self._path = path
         self._form = form
+        self._handed = handed
         self._descriptor: int | None = None
         self._torn = False
         self._fails = False
+
+    @property
+    def descriptor(self) -> int | None:
+        """The file, while it is open."""
+        return self._descriptor
 
     def open(self) -> None:
         """Open the file.
@@ -31,7 +38,8 @@ class AccessLog:
         :raise OSError: if that cannot be.
         """
         self.close()
-        self._descriptor = self._opened()
+        handed, self._handed = self._handed, None
+        self._descriptor = self._opened() if handed is None else handed
 
     def reopen(self) -> None:
         """Open the file anew, for its name may be another file's by now; the old one is kept if that cannot be."""

@@ -26,6 +26,7 @@ class Kind(Enum):
 
     TEXT = 'a text: KEY = "…"'
     NUMBER = "a number: KEY = 30"
+    NUMBER_OR_AUTO = 'a number, or "auto": KEY = 2'
     FLAG = "true or false: KEY = true"
     LIST = 'a list: KEY = ["…", "…"]'
     PATH = 'a path: KEY = "/…"'
@@ -76,6 +77,7 @@ def known_options(
     *,
     lists: Iterable[str] = (),
     numbers: Iterable[str] = (),
+    numbers_or_auto: Iterable[str] = (),
     paths: Iterable[str] = (),
     places: Iterable[str] = (),
 ) -> dict[str, Kind]:
@@ -86,7 +88,13 @@ def known_options(
     """
     kinds = {row[0]: Kind.NUMBER if _is_number(row[2]) else Kind.TEXT for row in rows}
     kinds |= {row[0]: Kind.FLAG for row in flags}
-    for names, kind in ((lists, Kind.LIST), (numbers, Kind.NUMBER), (paths, Kind.PATH), (places, Kind.PLACE)):
+    for names, kind in (
+        (lists, Kind.LIST),
+        (numbers, Kind.NUMBER),
+        (numbers_or_auto, Kind.NUMBER_OR_AUTO),
+        (paths, Kind.PATH),
+        (places, Kind.PLACE),
+    ):
         kinds |= dict.fromkeys(names, kind)
     return {name: kind for name, kind in kinds.items() if name not in COMMAND_LINE_ONLY}
 
@@ -167,7 +175,9 @@ def _value(key: str, value: object, kind: Kind, where: str, folder: str) -> Valu
         if not isinstance(value, bool):
             raise wrong
         return value
-    if kind is Kind.NUMBER:
+    if kind is Kind.NUMBER_OR_AUTO and value == "auto":
+        return "auto"
+    if kind in (Kind.NUMBER, Kind.NUMBER_OR_AUTO):
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise wrong
         return str(value)

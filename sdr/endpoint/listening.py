@@ -3,11 +3,11 @@
 import errno
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IFileDescriptor, IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -30,6 +30,7 @@ class ListeningService(Service):
 
     :param addresses: where to listen, and for what.
     :param greeting: makes the line that is logged once it listens, from the addresses that it got.
+    :param accepts: accept connections; or else only have the sockets, for others to accept on.
     """
 
     _log = Logger()
@@ -39,10 +40,13 @@ class ListeningService(Service):
         name: str,
         addresses: Sequence[tuple[Address, IProtocolFactory]],
         greeting: Callable[[Sequence[str]], str],
+        *,
+        accepts: bool = True,
     ) -> None:
         self.name = name
         self._addresses = addresses
         self._greeting = greeting
+        self._accepts = accepts
         self._ports: list[IListeningPort] = []
         self._listens = False
 
@@ -50,6 +54,14 @@ class ListeningService(Service):
     def listens(self) -> bool:
         """Whether it listens now."""
         return self._listens
+
+    @property
+    def descriptors(self) -> list[tuple[int, str]]:
+        """The sockets that it listens on, and the option that asked for each."""
+        return [
+            (cast(IFileDescriptor, port).fileno(), address.option)
+            for port, (address, _) in zip(self._ports, self._addresses, strict=False)
+        ]
 
     def privilegedStartService(self) -> None:
         """Listen while the program may still use low ports."""
@@ -75,6 +87,9 @@ class ListeningService(Service):
             address.endpoint.listen(factory).addCallbacks(self._ports.append, refused.append)
             if refused:
                 self._give_up(_refusal(refused[0].value, address))
+        if not self._accepts:
+            for port in self._ports:
+                cast(Any, port).stopReading()
         self._log.info("{greeting}", greeting=self._greeting([_shown(port) for port in self._ports]))
 
     def _give_up(self, message: str) -> NoReturn:

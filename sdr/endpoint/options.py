@@ -29,6 +29,7 @@ _ROWS: list[list[Any]] = [
     ["access-log-format", None, "combined", f"{' or '.join(FORMS)}."],
     ["ready-max-age", None, None, "Seconds since the last good poll after which /readyz says no. [default: never]"],
     ["drain", None, "30", "Seconds that answers under way may take once the endpoint is told to end."],
+    ["workers", None, "1", "Processes that answer, or auto: as many as there are cores."],
     *LIMITS,
     ["config", None, None, "A TOML file with any of these options; the command line wins."],
 ]
@@ -58,6 +59,7 @@ class Options(ConfiguredOptions):
         _FLAGS,
         lists=_LISTS,
         numbers=("ready-max-age",),
+        numbers_or_auto=("workers",),
         paths=("state-dir", "access-log", "tls-cert", "tls-key", "tls-dir", "tls-acme"),
         places=("cdn", "store", "v1-store"),
     )
@@ -71,7 +73,7 @@ class Options(ConfiguredOptions):
             self[name] = []
 
     def opt_listen(self, text: str) -> None:
-        """Listen on a port, or a Twisted endpoint such as tcp:5000:interface=127.0.0.1 or unix:/run/sdr.sock; systemd: takes the sockets that systemd passes. May be repeated. [default: port 5000, IPv4 and IPv6, unless there is --tls]"""  # noqa: E501
+        """Listen on a port, or a Twisted endpoint such as tcp:5000:interface=127.0.0.1 or unix:/run/sdr.sock; systemd: takes the sockets that systemd passes. May be repeated; without it, and without --tls, port 5000 of IPv4 and IPv6."""  # noqa: E501
         self["listen"].append(text)
 
     def opt_tls(self, text: str) -> None:

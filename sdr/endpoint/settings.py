@@ -45,6 +45,7 @@ class Settings:
     :param trusted: the proxies that are believed.
     :param admin: the admin listener, if there is one.
     :param drain: seconds that answers may take once the endpoint is told to end.
+    :param workers: processes that answer.
     """
 
     cdn: BaseURL | str
@@ -66,6 +67,7 @@ class Settings:
     trusted: Trusted
     admin: AdminSettings | None
     drain: float
+    workers: int
 
 
 def read_settings(values: Mapping[str, Any]) -> Settings:
@@ -118,6 +120,7 @@ def _settings(values: Mapping[str, Any]) -> Settings:
         trusted=read_trusted(values["trusted-proxy"]),
         admin=read_admin(values["admin"], values["ready-max-age"]),
         drain=_seconds("--drain", values["drain"], 0.0),
+        workers=_workers(values["workers"]),
     )
 
 
@@ -170,6 +173,15 @@ def _seconds(option: str, text: str, least: float) -> float:
     if not least <= seconds <= 86400.0:
         raise BadSetting(f"{option} {text}: it is a number of seconds, from {least:g} to 86400")
     return seconds
+
+
+def _workers(text: str) -> int:
+    if text == "auto":
+        return len(os.sched_getaffinity(0))
+    count = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= count <= 256:
+        raise BadSetting(f"--workers {text}: it is a number from 1 to 256, or auto, for one a core")
+    return count
 
 
 def _one_of(option: str, text: str, choices: Sequence[str]) -> str:

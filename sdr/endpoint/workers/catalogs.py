@@ -1,6 +1,6 @@
 """How a worker's catalog is kept level with the parent's: what is sent of it, and what is made of that."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -47,19 +47,19 @@ class Following:
         # Names may be sorted in between; what is said meanwhile waits.
         self._one_after_another = DeferredLock()
 
-    def take(self, message: Message) -> Deferred[None]:
-        """Take a message of one of the kinds above; fires once the catalog goes by it."""
+    def take(self, message: Message) -> None:
+        """Take a message of one of the kinds above."""
         if message.kind == LIST:
             self._read[message.fields["prefix"]] = Listing(message.fields["revision"], message.data)
-            done: Deferred[None] = Deferred()
-            done.callback(None)
-            return done
-        read, self._read = self._read, {}
-        following: Deferred[Any] = self._one_after_another.run(
-            lambda: Deferred.fromCoroutine(self._follow(message, read))
-        )
-        return following.addErrback(
-            lambda failure: self._log.failure("cannot follow the parent's catalog; it stays as it was", failure)
+        else:
+            read, self._read = self._read, {}
+            self.then(lambda: self._follow(message, read))
+
+    def then(self, call: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:
+        """Do something after all that was taken or asked for before, and before all that comes later."""
+        doing = self._one_after_another.run(lambda: Deferred.fromCoroutine(call()))
+        doing.addErrback(
+            lambda failure: self._log.failure("cannot follow the parent; the catalog stays as it was", failure)
         )
 
     async def _follow(self, message: Message, read: dict[str, Listing]) -> None:

@@ -1,7 +1,7 @@
 """The parent's side: it owns the sockets, keeps as many workers as there are to be, and tells them what it knows."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from twisted.application.service import Service
@@ -82,6 +82,10 @@ class WorkerPool(Service):
     def open(self) -> int:
         """Return how many connections are open in all workers, as far as they have told."""
         return self.sum.open()
+
+    def waiting(self) -> int:
+        """Return how many of them wait for a next request."""
+        return self.sum.waiting()
 
     @property
     def listens(self) -> bool:
@@ -222,17 +226,3 @@ class WorkerPool(Service):
 def _how(reason: Failure) -> str:
     signal, code = getattr(reason.value, "signal", None), getattr(reason.value, "exitCode", None)
     return f"by signal {signal}" if signal else f"with exit code {code}"
-
-
-def worker_count(text: str, cores: Callable[[], Iterable[int]]) -> int:
-    """Read ``--workers``.
-
-    :param cores: returns those that this process may run on.
-    :raise ValueError: if it is neither a number from 1 to 256 nor ``auto``.
-    """
-    if text == "auto":
-        return max(1, len(list(cores())))
-    count = int(text) if text.isascii() and text.isdigit() else 0
-    if not 1 <= count <= 256:
-        raise ValueError(f"--workers {text}: it is a number from 1 to 256, or auto, for one a core")
-    return count
