@@ -15,16 +15,20 @@ LIST = "list"
 #: The state of the catalog, and which lists there are if that has changed.
 STANDING = "standing"
 
+_NOTHING = Snapshot()
+
 
 class Told:
     """What one worker was told of the catalog."""
 
     def __init__(self) -> None:
-        self._snapshot = Snapshot()
+        self._snapshot = _NOTHING
         self._state: State | None = None
 
     def news(self, snapshot: Snapshot, state: State) -> Iterator[Message]:
         """Return what it has to be told to know this; it is taken for told then."""
+        if state is State.NONE:
+            snapshot = _NOTHING  # a worker forgets all of it
         before, self._snapshot = self._snapshot, snapshot
         for prefix, listing in snapshot.lists.items():
             known = before.lists.get(prefix)
