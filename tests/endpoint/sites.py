@@ -48,8 +48,6 @@ class SiteCase(SynchronousTestCase):
         self.refused: list[str] = []
         self.connections = Connections(self.limits, self.reactor, self.refused.append)
         self.site = EndpointSite(root, self.reactor, self.connections, trusted, accounting, http2=http2)
-        self.site.doStart()
-        self.addCleanup(self.site.doStop)
 
     def connect(self, peer: Any = CLIENT) -> None:
         """Open another connection."""

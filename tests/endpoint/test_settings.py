@@ -18,7 +18,7 @@ CDN = "https://cdn.example.com/tree"
 def settings(**given: Any) -> Settings:
     """Read settings, with defaults for what is not given; an option's dashes are underscores here."""
     values: dict[str, Any] = {name: [] if kind is Kind.LIST else None for name, kind in Options.known.items()}
-    return read_settings(values | Options.default_values | {"cdn": CDN} | _dashed(given))
+    return read_settings({**values, **Options.default_values, "cdn": CDN, **_dashed(given)})
 
 
 def _dashed(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,7 +118,8 @@ class SettingsTests(SynchronousTestCase):
             max_connections="10",
             drain="0",
         )
-        assert got.tls is not None and got.admin is not None
+        assert got.tls is not None
+        assert got.admin is not None
         self.assertEqual((got.tls.listen, got.tls.places.directory), (("443",), os.path.abspath(folder)))
         self.assertEqual(got.acme, os.path.abspath(folder))
         self.assertEqual((got.admin.listen, got.admin.ready_max_age), (("tcp:9090:interface=127.0.0.1",), 60.0))

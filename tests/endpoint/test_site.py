@@ -1,4 +1,4 @@
-"""Tests of what the endpoint's site makes of connections: raw bytes in, raw bytes out, and a clock that the test moves."""
+"""Tests of what the site makes of connections: raw bytes in, raw bytes out, and a clock that the test moves."""
 
 import os
 import re
@@ -91,8 +91,8 @@ class ConnectionTests(SiteCase):
 
     def test_large_body_is_refused(self) -> None:
         """A body that says it is large is refused before it is sent, without the invitation to send it."""
-        head = f"PUT /v2/a/manifests/b HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {LIMITS.body_bytes + 1}"
-        self.protocol.dataReceived(head.encode() + b"\r\n\r\n" + b"x" * 100)
+        head = b"PUT /v2/a/manifests/b HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d"
+        self.protocol.dataReceived(head % (LIMITS.body_bytes + 1) + b"\r\n\r\n" + b"x" * 100)
         self.assertTrue(self.transport.value().startswith(b"HTTP/1.1 413 "))
         self.assertNotIn(b"100 Continue", self.transport.value())
         self.assertTrue(self.transport.disconnecting)
