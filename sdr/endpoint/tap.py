@@ -156,6 +156,7 @@ class _Endpoint:
         if self.settings.admin is not None:
             yield self._admin(self.settings.admin)
         yield self._listening
+        yield self._reloading
         yield SignalService(
             self._reactor,
             {

@@ -543,7 +543,7 @@ class AllQuestionsTests(SynchronousTestCase):
 
     @given(targets, etags, tables(ABSENT, UNKNOWN), rules)
     def test_head_is_get(self, target: str, etag: str, known: Table, rule: Rules) -> None:
-        """HEAD has the status and headers of GET wherever that is no redirect and due no look; the wire drops its body."""
+        """HEAD has the status and headers of GET where that is no redirect and due no look; the wire drops its body."""
         get, head = (answer(question(method, target, etag), known, rule) for method in ("GET", "HEAD"))
         if isinstance(get, Answer) and get.status not in (302, 307):
             assert isinstance(head, Answer)
