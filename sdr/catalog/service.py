@@ -40,7 +40,8 @@ class PollingService(Service):
     :param interval: seconds between polls.
     :param chance: returns a number from 0 to 1, for the jitter.
     :param saved: where the last good copy is kept, if anywhere.
-    :param polled: told of the end of each poll, in one of few words or none: see :attr:`Poll.kind`.
+    :param polled: told of the end of each poll, in one of few words or none: see :attr:`Poll.kind`; ``other`` where it
+        ended in an unexpected way.
     """
 
     name = "polling"
@@ -118,7 +119,12 @@ class PollingService(Service):
         if self._unread is not None:
             await restore(self._catalog, self._unread, self._in_thread)
             self._unread = None
-        await self._poll.run()
+        try:
+            await self._poll.run()
+        except Exception:
+            if self.running:
+                self._polled("other")
+            raise
         self._polled(self._poll.kind)
         if self._saved is not None:
             await self._save(self._saved)

@@ -73,7 +73,7 @@ class Options(ConfiguredOptions):
             self[name] = []
 
     def opt_listen(self, text: str) -> None:
-        """Listen on a port, or a Twisted endpoint such as tcp:5000:interface=127.0.0.1 or unix:/run/sdr.sock; systemd: takes the sockets that systemd passes. May be repeated; without it, and without --tls, port 5000 of IPv4 and IPv6."""  # noqa: E501
+        """Listen on a port, or a Twisted endpoint such as tcp:5000:interface=127.0.0.1 or unix:/run/sdr.sock; systemd: takes the sockets that systemd passes. May be repeated. Without it, and without --tls, it is port 5000, IPv4 and IPv6."""  # noqa: E501
         self["listen"].append(text)
 
     def opt_tls(self, text: str) -> None:

@@ -71,7 +71,8 @@ class Sending:
             await self._resumed.addTimeout(self._stall, self._clock)
         except TimeoutError as error:
             self._request.unregisterProducer()
-            cast(ITCPTransport, self._request.transport).abortConnection()
+            # Over HTTP/2 a request has no transport of its own, and its channel is the stream.
+            cast(ITCPTransport, self._request.transport or self._request.channel).abortConnection()
             raise CancelledError from error
 
     def pauseProducing(self) -> None:

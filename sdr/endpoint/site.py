@@ -10,6 +10,7 @@ from twisted.web.server import Site
 
 from sdr.endpoint.accounting import Accounting
 from sdr.endpoint.connections.addresses import NOBODY, Trusted
+from sdr.endpoint.connections.alpn import ByALPN
 from sdr.endpoint.connections.channel import Channel
 from sdr.endpoint.connections.connections import Connections
 from sdr.endpoint.connections.request import EndpointRequest, request_factory
@@ -73,9 +74,10 @@ class EndpointSite(Site):
         if not self._http2:
             return cast(IProtocol, http1())
         # h2 is there only where it is wanted.
-        from sdr.endpoint.connections.http2 import ByALPN, h2_channel
+        from sdr.endpoint.connections.http2 import h2_channel
 
-        return cast(IProtocol, ByALPN(http1, partial(h2_channel, self._connections, self.reactor, self)))
+        http2 = partial(h2_channel, self._connections, self.reactor, self)
+        return cast(IProtocol, ByALPN(self._connections, http1, http2))
 
     def log(self, request: Request) -> None:
         """Count and log a request that was answered."""

@@ -42,6 +42,9 @@ class Polled:
         keep_bodies: bool = False,
     ) -> None:
         self.clock = clock
+        #: How looks and polls have ended, as they are counted.
+        self.looked: list[str] = []
+        self.polled: list[str] = []
         self.catalog = Catalog(
             source,
             clock,
@@ -50,9 +53,12 @@ class Polled:
             keep_bodies=keep_bodies,
             on_repository=None if saved is None else saved.note,
             on_manifest=None if saved is None else saved.manifests.note,
+            looked=self.looked.append,
         )
         self.poll = Poll(self.catalog, in_thread)
-        self.service = PollingService(self.catalog, self.poll, clock, 30.0, lambda: 0.0, in_thread, saved)
+        self.service = PollingService(
+            self.catalog, self.poll, clock, 30.0, lambda: 0.0, in_thread, saved, self.polled.append
+        )
 
     def run_poll(self) -> None:
         """Poll once, without the service; for sources that answer at once."""

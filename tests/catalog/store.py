@@ -156,7 +156,7 @@ class StoreSource:
         """Read an object whole."""
         reply = self.store.reply(key, etag)
         if reply.status not in (200, 304, 403, 404) or len(reply.body) > limit:
-            raise FetchFailed(f"HTTP status {reply.status}", float(reply.headers.get("Retry-After", "0")))
+            raise FetchFailed(f"HTTP status {reply.status}", float(reply.headers.get("Retry-After", "0")), "status")
         return Fetched(reply.status, reply.body if reply.status == 200 else b"", reply.headers.get("ETag", ""))
 
     def stop(self) -> Deferred[None]:

@@ -234,6 +234,23 @@ class HTTPSourceWireTests(SynchronousTestCase):
         self.failureResultOf(fetching, FetchFailed)
         self.assertEqual(self.wire.open, [])
 
+    def test_kinds(self) -> None:
+        """What went wrong is said in one of few words, too."""
+        for raw, kind in (
+            (Raw([head("500 Oops", Content_Length=0)]), "status"),
+            (Raw([head(Content_Length=LIMIT + 1), b"x" * (LIMIT + 1)]), "too_large"),
+            (Raw([head(Content_Length=4, Content_Encoding="gzip") + b"oops"]), "malformed"),
+            (Raw([head(Content_Length=4) + b"oo"], close=True), "unreachable"),
+            (Raw([head(Content_Length=4) + b"oo"]), "timeout"),
+        ):
+            self.wire.raw["x"] = raw
+            fetching = self.fetch()
+            self.clock.pump([0.0] * 5 + [2.0, 0.0])
+            self.assertEqual(cast(FetchFailed, self.failureResultOf(fetching, FetchFailed).value).kind, kind)
+        self.wire.drop()
+        self.wire.refuses = True
+        self.assertEqual(cast(FetchFailed, self.failureResultOf(self.fetch(), FetchFailed).value).kind, "unreachable")
+
     def test_cancel(self) -> None:
         """A fetch that is given up ends at once at any stage, is no failure of the store, and leaves nothing."""
         self.wire.deaf = True

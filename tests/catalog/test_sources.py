@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
@@ -73,7 +73,7 @@ class ReadFileTests(SynchronousTestCase):
         self.assertEqual(self.read(self.path, limit=5).body, b"hello")
         with self.assertRaises(FetchFailed) as caught:
             self.read(self.path, limit=4)
-        self.assertEqual(str(caught.exception), "larger than 4 bytes")
+        self.assertEqual((str(caught.exception), caught.exception.kind), ("larger than 4 bytes", "too_large"))
 
     def test_no_answer(self) -> None:
         """A name that is too long, and links that lead in a circle, say nothing of the object, and why in words."""
@@ -81,7 +81,7 @@ class ReadFileTests(SynchronousTestCase):
         for name, why in [("x" * 300, "File name too long"), ("circle", "Too many levels of symbolic links")]:
             with self.assertRaises(FetchFailed) as caught:
                 self.read(self.root / name)
-            self.assertEqual(str(caught.exception), why)
+            self.assertEqual((str(caught.exception), caught.exception.kind), (why, "unreachable"))
 
 
 class DirectorySourceTests(SynchronousTestCase):
@@ -121,6 +121,7 @@ class DirectorySourceTests(SynchronousTestCase):
         self.clock.advance(0.1)
         failure = self.failureResultOf(fetching, FetchFailed)
         self.assertEqual(str(failure.value), "no complete answer within 2 s")
+        self.assertEqual(cast(FetchFailed, failure.value).kind, "timeout")
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_cancel(self) -> None:

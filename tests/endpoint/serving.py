@@ -21,6 +21,8 @@ from tests.endpoint.trees import at_once, write, write_tree
 BLOB = b"0123456789" * 100_000
 BLOB_DIGEST = Digest.of(BLOB)
 BLOB_PATH = f"/tree/{blob_key(BLOB_DIGEST)}"
+#: Seconds after which a client that takes nothing is given up.
+STALL_SECONDS = 120.0
 
 
 class Got:
@@ -48,8 +50,8 @@ class TreeCase(SynchronousTestCase):
         """Open a connection in memory."""
         root = Resource()
         path = os.path.abspath(self.tree)
-        root.putChild(b"tree", TreeFiles(path, self.in_thread, self.clock))
-        root.putChild(b"old", TreeFiles(path, self.in_thread, self.clock, OLD_TREE, old_headers_of))
+        root.putChild(b"tree", TreeFiles(path, self.in_thread, self.clock, STALL_SECONDS))
+        root.putChild(b"old", TreeFiles(path, self.in_thread, self.clock, STALL_SECONDS, OLD_TREE, old_headers_of))
         protocol: Any = Site(root, reactor=self.clock).buildProtocol(IPv4Address("TCP", "192.0.2.1", 4))
         transport = StringTransport()
         protocol.makeConnection(transport)

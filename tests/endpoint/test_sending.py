@@ -7,9 +7,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
-from sdr.endpoint.sending import PIECE, STALL_SECONDS
+from sdr.endpoint.sending import PIECE
 from sdr.tree.keys import blob_key
-from tests.endpoint.serving import BLOB, BLOB_DIGEST, BLOB_PATH, Got, TreeCase
+from tests.endpoint.serving import BLOB, BLOB_DIGEST, BLOB_PATH, STALL_SECONDS, Got, TreeCase
 
 
 class SlowClientTests(TreeCase):

@@ -1,32 +1,28 @@
 """Tests of the options' values."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from sdr.cdn.locations import BaseURL
+from sdr.endpoint.config import Kind
+from sdr.endpoint.connections.limits import Limits
+from sdr.endpoint.options import Options
 from sdr.endpoint.settings import BadSetting, Settings, port_of, read_settings
 
 CDN = "https://cdn.example.com/tree"
 
 
 def settings(**given: Any) -> Settings:
-    """Read settings, with defaults for what is not given."""
-    values: dict[str, Any] = {
-        "cdn": CDN,
-        "store": None,
-        "public_url": None,
-        "listen": (),
-        "poll": "30",
-        "state_dir": None,
-        "manifests": "redirect",
-        "browse": False,
-        "access_log": None,
-        "v1_store": None,
-        "v1_cdn": None,
-    }
-    return read_settings(**{**values, **given})
+    """Read settings, with defaults for what is not given; an option's dashes are underscores here."""
+    values: dict[str, Any] = {name: [] if kind is Kind.LIST else None for name, kind in Options.known.items()}
+    return read_settings({**values, **Options.default_values, "cdn": CDN, **_dashed(given)})
+
+
+def _dashed(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.replace("_", "-"): value for name, value in given.items()}
 
 
 class SettingsTests(SynchronousTestCase):
@@ -87,11 +83,55 @@ class SettingsTests(SynchronousTestCase):
             ("v1_store", "/no/such/directory", "no such directory"),
             ("v1_store", "swift://x", "https://"),
             ("v1_cdn", "https://old.example.com", "--v1-store"),
+            ("access_log_format", "xml", "combined or json"),
+            ("drain", "-1", "seconds"),
+            ("drain", "86401", "seconds"),
+            ("tls_acme", "/no/such/directory", "no such directory"),
+            ("tls_cert", "/etc/hostname", "--tls-key"),
+            ("tls", ["443"], "no certificate"),
+            ("http2", True, "--tls"),
+            ("max_connections", "0", "whole number"),
+            ("idle_timeout", "soon", "seconds"),
+            ("trusted_proxy", ["10.0.0.1/8"], "10.0.0.0/8"),
+            ("ready_max_age", "60", "--admin"),
+            ("admin", ["0"], "from 1 to 65535"),
         ):
             error = self.assertRaises(BadSetting, settings, **{option: value})
             self.assertIn(f"--{option.replace('_', '-')}", str(error))
             self.assertIn(reason, str(error), value)
             self.assertNotIn("\n", str(error))
+
+    def test_edge(self) -> None:
+        """What is at the edge is off unless it is asked for, and then it is read into values."""
+        got = settings()
+        self.assertEqual((got.tls, got.acme, got.admin, bool(got.trusted)), (None, None, None, False))
+        self.assertEqual((got.limits, got.drain, got.access_log_format), (Limits(), 30.0, "combined"))
+        folder = self.mktemp()
+        os.makedirs(folder)
+        got = settings(
+            tls=["443"],
+            tls_dir=folder,
+            tls_acme=folder,
+            admin=["9090"],
+            ready_max_age="60",
+            trusted_proxy=["10.0.0.0/8", "unix"],
+            max_connections="10",
+            drain="0",
+        )
+        assert got.tls is not None
+        assert got.admin is not None
+        self.assertEqual((got.tls.listen, got.tls.places.directory), (("443",), os.path.abspath(folder)))
+        self.assertEqual(got.acme, os.path.abspath(folder))
+        self.assertEqual((got.admin.listen, got.admin.ready_max_age), (("tcp:9090:interface=127.0.0.1",), 60.0))
+        self.assertEqual((got.trusted.unix, got.limits.connections, got.drain), (True, 10, 0.0))
+
+    def test_in_the_clear(self) -> None:
+        """With TLS, a port in the clear is there for who asks for it."""
+        folder = self.mktemp()
+        os.makedirs(folder)
+        self.assertEqual(settings().listen, ("5000",))
+        self.assertEqual(settings(tls=["443"], tls_dir=folder).listen, ())
+        self.assertEqual(settings(tls=["443"], tls_dir=folder, listen=["80"]).listen, ("80",))
 
     def test_old_store(self) -> None:
         """An old store's images are had from its own URL, from another, or from the endpoint itself."""
@@ -119,6 +159,7 @@ class SettingsTests(SynchronousTestCase):
             {"cdn": "http://0.0.0.0:5000"},
             {"cdn": "http://localhost:81", "listen": (r"tcp:81:interface=\:\:",)},
             {"cdn": "http://localhost:81", "listen": ("tcp:81:interface=127.0.0.1",)},
+            {"cdn": "https://localhost:444", "tls": ["444"], "tls_dir": "."},
             {"cdn": "https://registry.example.com", "public_url": "https://registry.example.com/"},
             {"cdn": "https://Registry.example.com:443", "public_url": "https://registry.example.com"},
         ):

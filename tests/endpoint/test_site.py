@@ -1,41 +1,48 @@
-"""Tests of what a connection may cost: raw bytes in, raw bytes out, and a clock that the test moves."""
+"""Tests of what the site makes of connections: raw bytes in, raw bytes out, and a clock that the test moves."""
 
 import os
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from twisted.internet.address import IPv6Address
+from hypothesis import assume, given
 from twisted.internet.error import ConnectionDone
-from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from sdr.endpoint.site import BODY_LIMIT, IDLE_SECONDS, REQUEST_SECONDS, EndpointSite
-from tests.endpoint.trees import BODY, DIGEST, endpoint, polled_catalog, write_tree
+from sdr.catalog.knowledge import Knowledge
+from sdr.catalog.lookups import ABSENT, UNKNOWN
+from sdr.endpoint.access import FORMS
+from sdr.endpoint.access_log import AccessLog
+from sdr.endpoint.accounting import Accounting
+from sdr.endpoint.answer import Answer
+from sdr.endpoint.answers import answer
+from sdr.endpoint.connections.connections import Connections
+from sdr.endpoint.connections.limits import Limits
+from sdr.endpoint.rules import Rules
+from sdr.endpoint.site import EndpointSite
+from sdr.endpoint.web import Questions, Root
+from tests.endpoint.connections.responses import Sent, read_all
+from tests.endpoint.knowledge import Table
+from tests.endpoint.rows import question
+from tests.endpoint.sites import SiteCase
+from tests.endpoint.test_answers import etags, rules, tables, targets
+from tests.endpoint.trees import BODY, DIGEST
 
 ASK = b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n"
+LIMITS = Limits()
 
 
-class ConnectionTests(SynchronousTestCase):
+class ConnectionTests(SiteCase):
     """One connection to the site."""
 
     def setUp(self) -> None:
-        """Make a site, and connect to it."""
-        root = Path(self.mktemp())
-        write_tree(root)
-        self.reactor = MemoryReactorClock()
-        self.root = endpoint(polled_catalog(root, self.reactor))
-        self.site = EndpointSite(self.root, self.reactor)
-        self.site.doStart()
-        self.addCleanup(self.site.doStop)
+        """Connect."""
+        super().setUp()
         self.connect()
-
-    def connect(self) -> None:
-        """Open another connection."""
-        self.protocol: Any = self.site.buildProtocol(IPv6Address("TCP", "::1", 4))
-        self.transport = StringTransport(peerAddress=IPv6Address("TCP", "::ffff:192.0.2.7", 4))
-        self.protocol.makeConnection(self.transport)
 
     def test_keep_alive(self) -> None:
         """A connection serves one request after another, until it has been idle for too long."""
@@ -43,7 +50,7 @@ class ConnectionTests(SynchronousTestCase):
             self.transport.clear()
             self.protocol.dataReceived(ASK)
             self.assertIn(b"HTTP/1.1 200 ", self.transport.value())
-            self.reactor.advance(IDLE_SECONDS - 1)
+            self.reactor.advance(LIMITS.idle_seconds - 1)
             self.assertFalse(self.transport.disconnecting)
         self.reactor.advance(2)
         self.assertTrue(self.transport.disconnecting)
@@ -51,7 +58,7 @@ class ConnectionTests(SynchronousTestCase):
     def test_silent_connection(self) -> None:
         """A connection on which nothing is ever said is closed, and no line of log is spent on it."""
         with capturedLogs() as captured:
-            self.reactor.advance(IDLE_SECONDS + 1)
+            self.reactor.advance(LIMITS.idle_seconds + 1)
         self.assertTrue(self.transport.disconnecting)
         self.assertEqual([event for event in captured if "client" in str(event.get("log_format"))], [])
 
@@ -63,12 +70,12 @@ class ConnectionTests(SynchronousTestCase):
             if self.transport.disconnecting:
                 break
         self.assertTrue(self.transport.disconnecting)
-        self.assertLessEqual(self.reactor.seconds(), REQUEST_SECONDS + 2)
+        self.assertLessEqual(self.reactor.seconds(), LIMITS.request_seconds + 2)
 
     def test_slow_body(self) -> None:
         """A body that never ends is not waited for either."""
         self.protocol.dataReceived(b"PUT /v2/a/manifests/b HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
-        for _ in range(REQUEST_SECONDS + 1):
+        for _ in range(int(LIMITS.request_seconds) + 1):
             self.protocol.dataReceived(b"x")
             self.reactor.advance(1)
         self.assertTrue(self.transport.disconnecting)
@@ -84,8 +91,8 @@ class ConnectionTests(SynchronousTestCase):
 
     def test_large_body_is_refused(self) -> None:
         """A body that says it is large is refused before it is sent, without the invitation to send it."""
-        head = f"PUT /v2/a/manifests/b HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {BODY_LIMIT + 1}"
-        self.protocol.dataReceived(head.encode() + b"\r\n\r\n" + b"x" * 100)
+        head = b"PUT /v2/a/manifests/b HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d"
+        self.protocol.dataReceived(head % (LIMITS.body_bytes + 1) + b"\r\n\r\n" + b"x" * 100)
         self.assertTrue(self.transport.value().startswith(b"HTTP/1.1 413 "))
         self.assertNotIn(b"100 Continue", self.transport.value())
         self.assertTrue(self.transport.disconnecting)
@@ -95,11 +102,11 @@ class ConnectionTests(SynchronousTestCase):
         self.protocol.dataReceived(b"PUT /v2/a/b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
         sent = 0
-        while not self.transport.disconnecting and sent < 4 * BODY_LIMIT:
+        while not self.transport.disconnecting and sent < 4 * LIMITS.body_bytes:
             self.protocol.dataReceived(chunk)
             sent += len(chunk)
         self.assertIn(b"HTTP/1.1 413 ", self.transport.value())
-        self.assertLess(sent, 3 * BODY_LIMIT)
+        self.assertLess(sent, 3 * LIMITS.body_bytes)
 
     def test_large_headers(self) -> None:
         """Headers beyond any sense are a bad request."""
@@ -128,7 +135,7 @@ class ConnectionTests(SynchronousTestCase):
             ("HEAD", "/v2/acme/app/manifests/1.0", "", 200, len(BODY)),
             ("HEAD", "/v2/acme/app/manifests/1.0", f'If-None-Match: "{DIGEST}"\r\n', 304, None),
             ("HEAD", "/v2/acme/app/tags/list", "", 200, 35),
-            ("HEAD", "/v2/acme/app/manifests/none", "", 404, 118),
+            ("HEAD", "/v2/acme/app/manifests/none", "", 404, 118 + len(',"requestId":"0123456789abcdef"')),
             ("GET", f"/v2/acme/app/blobs/{DIGEST}", "", 307, 0),
         ):
             self.transport.clear()
@@ -149,21 +156,49 @@ class ConnectionTests(SynchronousTestCase):
         self.assertEqual(self.site.acceptableProtocols(), [b"http/1.1"])
 
 
-class AccessLogTests(SynchronousTestCase):
+class HeadTests(SynchronousTestCase):
+    """HEAD, over the wire."""
+
+    @given(targets.filter(lambda target: re.fullmatch("/[!-~]*", target)), etags, tables(ABSENT, UNKNOWN), rules)
+    def test_get_without_the_body(self, target: str, etag: str, known: Table, rule: Rules) -> None:
+        """HEAD has the status and headers of GET, and no body, wherever GET is not a redirect or due a look."""
+        assume(etag.isascii() and etag.isprintable())
+        decided = answer(question("GET", target, etag), known, rule)
+        assume(isinstance(decided, Answer) and decided.status not in (302, 307))
+        get, head = (self.ask(method, target, etag, known, rule) for method in ("GET", "HEAD"))
+        self.assertEqual((head.status, head.headers, head.body), (get.status, get.headers, b""))
+
+    def ask(self, method: str, target: str, etag: str, known: Table, rule: Rules) -> Sent:
+        """Ask a site."""
+        clock = Clock()
+        root = Root(Questions(cast(Knowledge, known), rule))
+        site = EndpointSite(root, clock, Connections(LIMITS, clock))
+        protocol: Any = site.buildProtocol(None)
+        transport = StringTransport()
+        protocol.makeConnection(transport)
+        lines = (f"{method} {target} HTTP/1.1", "Host: registry.example.com", f"If-None-Match: {etag}", "", "")
+        protocol.dataReceived("\r\n".join(lines).encode())
+        protocol.connectionLost(Failure(ConnectionDone()))
+        (sent,) = read_all(transport.value(), head_at=(0,) if method == "HEAD" else ())
+        sent.headers.pop("x-request-id")
+        return sent
+
+
+class AccessLogTests(SiteCase):
     """The access log."""
 
     def lines(self, *requests: bytes, path: str | None) -> list[str]:
         """Make requests, and return what was logged."""
-        root = Path(self.mktemp())
-        write_tree(root)
-        reactor = MemoryReactorClock()
-        site = EndpointSite(endpoint(polled_catalog(root, reactor)), reactor, path)
-        site.doStart()
+        log = None if path is None else AccessLog(path, FORMS["combined"])
+        if log is not None:
+            log.open()
+        self.serve(self.root, accounting=Accounting(None, log))
         for request in requests:
-            protocol: Any = site.buildProtocol(None)
-            protocol.makeConnection(StringTransport(peerAddress=IPv6Address("TCP", "::ffff:192.0.2.7", 4)))
-            protocol.dataReceived(request)
-        site.doStop()
+            self.connect()
+            self.protocol.dataReceived(request)
+            self.protocol.connectionLost(Failure(ConnectionDone()))
+        if log is not None:
+            log.close()
         return Path(path).read_text().splitlines() if path else []
 
     def test_combined_format(self) -> None:
@@ -189,21 +224,16 @@ class AccessLogTests(SynchronousTestCase):
 
     def test_full_disk(self) -> None:
         """A log that cannot be written costs no client its answer or its connection, and is said once."""
-        root = Path(self.mktemp())
-        write_tree(root)
-        reactor = MemoryReactorClock()
-        site = EndpointSite(endpoint(polled_catalog(root, reactor)), reactor, "/dev/full")
-        site.doStart()
-        protocol: Any = site.buildProtocol(None)
-        transport = StringTransport()
-        protocol.makeConnection(transport)
+        log = AccessLog("/dev/full", FORMS["combined"])
+        log.open()
+        self.addCleanup(log.close)
+        self.serve(self.root, accounting=Accounting(None, log))
+        self.connect()
         with capturedLogs() as captured:
-            protocol.dataReceived(ASK)
-            protocol.dataReceived(ASK)
-        protocol.connectionLost(Failure(ConnectionDone()))
-        site.doStop()
-        self.assertEqual(reactor.getDelayedCalls(), [])
-        self.assertEqual(transport.value().count(b"HTTP/1.1 200 "), 2)
+            self.protocol.dataReceived(ASK)
+            self.protocol.dataReceived(ASK)
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual([answer.status for answer in read_all(self.transport.value())], [200, 200])
         said = [event for event in captured if "access log" in str(event.get("log_format"))]
         self.assertEqual(len(said), 1)
 

@@ -1,6 +1,5 @@
-"""Tests of `twistd sdr`: the options, and what is put together from them."""
+"""Tests of `twistd sdr`: what is put together from the options."""
 
-import contextlib
 import errno
 import io
 import os
@@ -10,123 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IServiceMaker
-from twisted.internet.address import IPv4Address
-from twisted.internet.error import CannotListenError, ConnectionDone
-from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import capturedLogs
 from twisted.plugin import getPlugins
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from sdr.endpoint.tap import Options, makeService
+from sdr.endpoint.tap import makeService
 from tests.catalog.v1_stores import TOP, old_store
 from tests.endpoint.trees import write, write_tree
-
-CDN = "https://cdn.example.com/tree"
-
-
-class Threads:
-    """A thread pool that does its work at once."""
-
-    def callInThreadWithCallback(self, done: Any, call: Any, *args: Any, **kwargs: Any) -> None:
-        """Do the work."""
-        try:
-            result = call(*args, **kwargs)
-        except BaseException:
-            done(False, Failure())
-        else:
-            done(True, result)
-
-
-class Reactor(MemoryReactorClock):
-    """A reactor in memory with threads, and with ports that may be busy."""
-
-    busy: int | None = None
-
-    def getThreadPool(self) -> Threads:
-        """Return the pool."""
-        return Threads()
-
-    def callFromThread(self, call: Any, *args: Any) -> None:
-        """Call at once."""
-        call(*args)
-
-    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
-        """Listen, or not."""
-        if self.busy is not None and (interface == "::" or self.busy == errno.EADDRINUSE):
-            raise CannotListenError(interface, port, OSError(self.busy, os.strerror(self.busy)))
-        return super().listenTCP(port, factory, backlog, interface)
-
-
-def options(*arguments: str) -> Options:
-    """Read a command line."""
-    read = Options()
-    read.parseOptions(list(arguments))
-    return read
-
-
-class OptionsTests(SynchronousTestCase):
-    """The command line."""
-
-    def test_defaults(self) -> None:
-        """The defaults are those of the README; an option that is added is added here too."""
-        self.assertEqual(
-            dict(options("--cdn", CDN)),
-            {
-                "cdn": CDN,
-                "store": None,
-                "public-url": None,
-                "listen": [],
-                "poll": "30",
-                "state-dir": None,
-                "manifests": "redirect",
-                "browse": 0,
-                "access-log": None,
-                "v1-store": None,
-                "v1-cdn": None,
-            },
-        )
-
-    def test_listen_is_repeatable(self) -> None:
-        """Each --listen adds an address."""
-        got = options("--cdn", CDN, "--listen", "tcp:1", "--listen", "tcp:2")
-        self.assertEqual(got.settings.listen, ("tcp:1", "tcp:2"))
-
-    def test_mistakes(self) -> None:
-        """A mistake on the command line ends the program with one line and not with the usage."""
-        for arguments in ((), ("--cdn",), ("--cdn", "cdn.example.com"), ("--nonsense",), ("--cdn", CDN, "extra")):
-            printed = io.StringIO()
-            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-                error = self.assertRaises(SystemExit, options, *arguments)
-            self.assertTrue(str(error.code).startswith("sdr: "), arguments)
-            self.assertNotIn("\n", str(error.code))
-            self.assertEqual(printed.getvalue(), "")
-
-    def test_help(self) -> None:
-        """The help has every option."""
-        text = str(Options())
-        for name in (
-            "cdn",
-            "store",
-            "public-url",
-            "listen",
-            "poll",
-            "state-dir",
-            "manifests",
-            "browse",
-            "access-log",
-            "v1-store",
-            "v1-cdn",
-        ):
-            self.assertIn(f"--{name}", text)
-
-    def test_version(self) -> None:
-        """--version tells sdr's version."""
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            error = self.assertRaises(SystemExit, options, "--version")
-        self.assertEqual(error.code, 0)
-        self.assertRegex(printed.getvalue(), r"\Asdr \d+\.\d+")
+from tests.endpoint.whole import CDN, Reactor, WholeCase, options
 
 
 class PluginTests(SynchronousTestCase):
@@ -139,44 +29,23 @@ class PluginTests(SynchronousTestCase):
         self.assertEqual(found[0].module, "sdr.endpoint.tap")
 
 
-class ServiceTests(SynchronousTestCase):
+class ServiceTests(WholeCase):
     """The endpoint, put together."""
 
-    def setUp(self) -> None:
-        """Make a tree."""
-        self.tree = Path(self.mktemp())
-        write_tree(self.tree)
-        self.reactor = Reactor()
-        self.addCleanup(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
-
-    def start(self, *arguments: str) -> Any:
-        """Start an endpoint on the directory."""
-        service: Any = makeService(options("--cdn", str(self.tree), *arguments), self.reactor)
-        self.assertEqual(self.reactor.tcpServers, [], "nothing happens before the start")
-        service.privilegedStartService()
-        service.startService()
-        return service
-
-    def ask(self, path: str) -> bytes:
-        """Ask the endpoint that listens."""
-        protocol: Any = self.reactor.tcpServers[0][1].buildProtocol(IPv4Address("TCP", "192.0.2.1", 4))
-        transport = StringTransport()
-        protocol.makeConnection(transport)
-        protocol.dataReceived(f"GET {path} HTTP/1.1\r\nHost: localhost:5000\r\nConnection: close\r\n\r\n".encode())
-        protocol.connectionLost(Failure(ConnectionDone()))
-        value: bytes = transport.value()
-        return value
+    def raw(self, path: str) -> bytes:
+        """Ask the endpoint, and return the answer as it came."""
+        return self.send(f"GET {path} HTTP/1.1\r\nHost: localhost:5000\r\nConnection: close\r\n\r\n")
 
     def test_whole(self) -> None:
         """An endpoint on a directory answers, redirects to itself, serves the file, and stops clean."""
         service = self.start()
         self.assertEqual([(port, interface) for port, _, _, interface in self.reactor.tcpServers], [(5000, "::")])
-        self.assertIn(b"HTTP/1.1 200 ", self.ask("/v2/"))
-        redirected = self.ask("/v2/acme/app/manifests/1.0")
+        self.assertIn(b"HTTP/1.1 200 ", self.raw("/v2/"))
+        redirected = self.raw("/v2/acme/app/manifests/1.0")
         location = next(line for line in redirected.split(b"\r\n") if line.startswith(b"Location: "))
         base = b"Location: http://localhost:5000"
         self.assertTrue(location.startswith(base + b"/tree/v2/acme/app/manifests/sha256:"), location)
-        self.assertIn(b"HTTP/1.1 200 ", self.ask(location.removeprefix(base).decode()))
+        self.assertIn(b"HTTP/1.1 200 ", self.raw(location.removeprefix(base).decode()))
         self.successResultOf(service.stopService())
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
@@ -186,14 +55,14 @@ class ServiceTests(SynchronousTestCase):
         for key, data in old_store().items():
             write(old, key, data)
         self.start("--v1-store", str(old), "--public-url", "https://r.example.com:444/x")
-        self.assertIn(b"X-Docker-Endpoints: r.example.com:444\r\n", self.ask("/v1/repositories/demo/hello/images"))
-        self.assertIn(b'{"latest": "' + TOP.encode() + b'"}', self.ask("/v1/repositories/demo/hello/tags"))
-        self.assertIn(b"X-Docker-Size: 5\r\n", self.ask(f"/v1/images/{TOP}/json"))
+        self.assertIn(b"X-Docker-Endpoints: r.example.com:444\r\n", self.raw("/v1/repositories/demo/hello/images"))
+        self.assertIn(b'{"latest": "' + TOP.encode() + b'"}', self.raw("/v1/repositories/demo/hello/tags"))
+        self.assertIn(b"X-Docker-Size: 5\r\n", self.raw(f"/v1/images/{TOP}/json"))
         layer = f"/old/images/{TOP}/layer"
-        redirected = self.ask(f"/v1/images/{TOP}/layer")
+        redirected = self.raw(f"/v1/images/{TOP}/layer")
         self.assertIn(f"Location: https://r.example.com:444/x{layer}\r\n".encode(), redirected)
-        self.assertIn(b"\r\n\r\nlayer", self.ask(layer))
-        self.assertIn(b"HTTP/1.1 404 ", self.ask("/old/repositories/demo/hello/tag_latest"))
+        self.assertIn(b"\r\n\r\nlayer", self.raw(layer))
+        self.assertIn(b"HTTP/1.1 404 ", self.raw("/old/repositories/demo/hello/tag_latest"))
 
     def test_old_store_elsewhere(self) -> None:
         """An old store at a URL has connections of its own, and layers are redirected to it or its CDN."""
@@ -203,8 +72,8 @@ class ServiceTests(SynchronousTestCase):
         ):
             self.reactor = Reactor()
             service = self.start("--v1-store", "http://192.0.2.7/registry", *more)
-            self.assertIn(f"Location: {base}/images/{TOP}/layer".encode(), self.ask(f"/v1/images/{TOP}/layer"))
-            self.ask(f"/v1/images/{TOP}/json")
+            self.assertIn(f"Location: {base}/images/{TOP}/layer".encode(), self.raw(f"/v1/images/{TOP}/layer"))
+            self.raw(f"/v1/images/{TOP}/json")
             self.assertEqual(len(self.reactor.tcpClients), 4, "json, layer, ancestry and _inprogress, at once")
             stopping = service.stopService()
             self.successResultOf(stopping)
@@ -213,7 +82,7 @@ class ServiceTests(SynchronousTestCase):
     def test_search(self) -> None:
         """Docker search finds what is published, with --browse."""
         self.start("--browse")
-        self.assertIn(b'"name": "acme/app"', self.ask("/v1/search?q=app&n=25"))
+        self.assertIn(b'"name": "acme/app"', self.raw("/v1/search?q=app&n=25"))
 
     def test_says_where_it_listens(self) -> None:
         """One line at the start says where it listens, the CDN and the store."""
@@ -289,9 +158,9 @@ class ServiceTests(SynchronousTestCase):
         state.mkdir()
         arguments = ("--state-dir", str(state), "--store")
         service = self.start(*arguments, str(self.tree))
-        self.assertIn(b"1.0", self.ask("/v2/acme/app/tags/list"))
+        self.assertIn(b"1.0", self.raw("/v2/acme/app/tags/list"))
         self.reactor.advance(40)
         self.successResultOf(service.stopService())
         self.reactor = Reactor()
         self.start(*arguments, "http://127.0.0.1:1/gone")
-        self.assertIn(b'"tags":["1.0"]', self.ask("/v2/acme/app/tags/list"))
+        self.assertIn(b'"tags":["1.0"]', self.raw("/v2/acme/app/tags/list"))

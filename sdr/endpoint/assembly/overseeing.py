@@ -149,6 +149,7 @@ class Overseeing:
 
     def last(self) -> Iterator[Service]:
         """Return what is started after all else, and stops before it."""
+        yield self._reloading
         yield SignalService(
             self._reactor,
             {

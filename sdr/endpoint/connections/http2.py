@@ -1,24 +1,43 @@
-"""HTTP/2, and the choice between it and HTTP/1.1 once a TLS handshake has agreed on one (RFC 7301)."""
+"""One HTTP/2 connection: bounded in time and memory, and ended in order."""
 
-from collections.abc import Callable
 from typing import Any, cast
 
 from h2.errors import ErrorCodes
-from hyperframe.frame import GoAwayFrame
-from twisted.internet.interfaces import IHandshakeListener, IProtocol, IReactorTime, ITransport
-from twisted.internet.protocol import Protocol, connectionDone
+from h2.frame_buffer import FrameBuffer
+from h2.settings import SettingCodes, Settings
+from hyperframe.frame import Frame, GoAwayFrame
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IDelayedCall, IProtocol, IReactorTime, ITransport
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.web._http2 import H2Connection
-from zope.interface import implementer
 
 from sdr.endpoint.connections.connections import Connections
 
-_H2 = b"h2"
+#: Requests that may be under way on a connection.
+_STREAMS = 100
+
+
+class _Frames(FrameBuffer):
+    """Frames, of which h2 would keep 16 MiB before it says that one is too large."""
+
+    def __next__(self) -> Frame:
+        if len(self._data) >= 3:
+            self._validate_frame_length(int.from_bytes(self._data[:3]))
+        return super().__next__()
+
+
+class _Arriving:
+    """A request that has not come whole yet."""
+
+    def __init__(self, deadline: IDelayedCall) -> None:
+        self.deadline = deadline
+        self.length = 0
 
 
 class H2Channel(H2Connection):
-    """One HTTP/2 connection, by Twisted, which ends when it is asked to, or has had its share of requests.
+    """One HTTP/2 connection, by Twisted, with limits, which ends when it is asked to, or has had its requests.
 
     :param connections: knows the limits, and all connections.
     """
@@ -29,8 +48,16 @@ class H2Channel(H2Connection):
     def __init__(self, connections: Connections, clock: IReactorTime) -> None:
         super().__init__(clock)
         self._connections = connections
+        limits = self._limits = connections.limits
+        # What a head may have over HTTP/1.1 it may have here.
+        own = {SettingCodes.MAX_CONCURRENT_STREAMS: _STREAMS, SettingCodes.MAX_HEADER_LIST_SIZE: limits.head_bytes}
+        self.conn.local_settings = Settings(client=False, initial_values=own)
+        self.conn.incoming_buffer = _Frames(server=True)
+        self.conn.decoder.max_header_list_size = limits.head_bytes
         self._begun = 0
-        self._draining = False
+        self._arriving: dict[int, _Arriving] = {}
+        self._stuck: set[int] = set()  # streams with something to send that the client takes nothing of
+        self._draining = self._over = self._hears = False
 
     def connectionMade(self) -> None:
         """Begin; until the first request it waits."""
@@ -38,9 +65,32 @@ class H2Channel(H2Connection):
         self._connections.serves(self)
         self._connections.waits(self)
 
+    def dataReceived(self, data: bytes) -> None:
+        """Take what the client says."""
+        self._hears = True
+        try:
+            super().dataReceived(data)
+        finally:
+            self._hears = False
+        if self._stuck:
+            self._send_on()
+
+    def resetTimeout(self) -> None:
+        """Begin anew to wait for the client when something was sent; a ping now and then must not hold a connection."""
+        if not self._hears:
+            super().resetTimeout()
+
+    def timeoutConnection(self) -> None:
+        """End a connection that waits for too long, or whose client takes nothing of what it asked for."""
+        if self.streams:
+            self._connections.refused("stalled reader")
+        self.conn.close_connection()
+        cast(ITransport, self.transport).write(self.conn.data_to_send())
+        self._close()
+
     def drain(self) -> None:
         """Tell the client to ask for nothing more, and end after the answers under way (RFC 9113, section 6.8)."""
-        if self._draining:
+        if self._draining or self._over:
             return
         self._draining = True
         # By hand: h2 takes a GOAWAY of its own for the end of all answers, too.
@@ -52,22 +102,37 @@ class H2Channel(H2Connection):
     # Twisted has no other place that knows when a request begins and ends.
 
     def _requestReceived(self, event: Any) -> None:
-        if self._draining:
+        if self._draining or self._over:
             # The client was told, or is being told: it may ask again elsewhere.
             self.conn.reset_stream(event.stream_id, ErrorCodes.REFUSED_STREAM)
             return
         self._begun += 1
-        self._connections.works(self)
+        if not self.streams:
+            self._connections.works(self)
+            self.setTimeout(self._limits.write_seconds)
         super()._requestReceived(event)
-        if self._begun >= self._connections.limits.requests:
+        if self.streams[event.stream_id].path is None:  # CONNECT
+            self._give_up(event.stream_id, "target")
+        elif event.stream_ended is None:
+            deadline = self._reactor.callLater(
+                self._limits.request_seconds, self._give_up, event.stream_id, "slow request"
+            )
+            self._arriving[event.stream_id] = _Arriving(deadline)
+        if self._begun >= self._limits.requests:
             self.drain()
 
     def _requestDataReceived(self, event: Any) -> None:
-        if event.stream_id in self.streams:
-            super()._requestDataReceived(event)
+        if event.stream_id not in self.streams:
+            return
+        super()._requestDataReceived(event)
+        arriving = self._arriving[event.stream_id]
+        arriving.length += len(event.data)
+        if arriving.length > self._limits.body_bytes:
+            self._give_up(event.stream_id, "large body")
 
     def _requestEnded(self, event: Any) -> None:
         if event.stream_id in self.streams:
+            self._has_arrived(event.stream_id)
             super()._requestEnded(event)
 
     def _requestAborted(self, event: Any) -> None:
@@ -75,56 +140,71 @@ class H2Channel(H2Connection):
             super()._requestAborted(event)
 
     def _requestDone(self, streamID: int) -> None:
+        self._has_arrived(streamID)
+        self._stuck.discard(streamID)
         super()._requestDone(streamID)
-        if not self.streams:
+        if self.streams or not self._stillProducing:
+            return
+        if self._draining:
+            self._close()
+        else:
+            self.setTimeout(self._limits.idle_seconds)
             self._connections.waits(self)
-            if self._draining:
-                self._close()
+
+    def _handlePriorityUpdate(self, event: Any) -> None:
+        """Do nothing: such wishes are deprecated (RFC 9113, section 5.3), and too many would make Twisted fail."""
+
+    def remainingOutboundWindow(self, streamID: int) -> int:
+        """Return how much may be written; Twisted would try to send what nobody takes in each turn of the reactor."""
+        queue = self._outboundStreamQueues[streamID]
+        if queue and isinstance(queue[0], bytes) and self.conn.local_flow_control_window(streamID) <= 0:
+            self.priority.block(streamID)
+            self._stuck.add(streamID)
+        return cast(int, super().remainingOutboundWindow(streamID))
+
+    def _send_on(self) -> None:
+        moving = [stream for stream in self._stuck if self.conn.local_flow_control_window(stream) > 0]
+        for stream in moving:
+            self._stuck.remove(stream)
+            self.priority.unblock(stream)
+        sending = self._sendingDeferred
+        if moving and sending is not None:
+            self._sendingDeferred = None
+            sending.callback(None)
+
+    def _has_arrived(self, stream: int) -> None:
+        arriving = self._arriving.pop(stream, None)
+        if arriving is not None and arriving.deadline.active():
+            arriving.deadline.cancel()
+
+    def _give_up(self, stream: int, reason: str) -> None:
+        self._connections.refused(reason)
+        self.streams[stream].connectionLost(Failure(ConnectionLost(reason)))
+        self.conn.reset_stream(stream, ErrorCodes.CANCEL)
+        if self._tryToWriteControlData():
+            self._requestDone(stream)
 
     def _close(self) -> None:
+        if self._over:
+            return
+        self._over = True
+        self._connections.works(self)
+        self.setTimeout(None)
         # A client that does not say goodbye in TLS would stay for ever.
-        if self._abortingCall is None:
-            self._abortingCall = self.callLater(self.abortTimeout, self.forceAbortClient)
-        cast(ITransport, self.transport).loseConnection()
+        self._abortingCall = self.callLater(self.abortTimeout, self.forceAbortClient)
+        transport = cast(Any, self.transport)
+        # TLS waits for a producer that is registered.
+        transport.unregisterProducer()
+        transport.loseConnection()
 
     def connectionLost(self, reason: Failure = connectionDone, _cancelTimeouts: bool = True) -> None:
-        """Forget the connection."""
+        """Forget the connection; also when the client has said goodbye, or nonsense, and is to be closed."""
         super().connectionLost(reason, _cancelTimeouts)
         self._connections.served(self)
-
-
-@implementer(IProtocol, IHandshakeListener)
-class ByALPN(Protocol):
-    """Becomes what the handshake has agreed on.
-
-    :param http1: builds what speaks HTTP/1.1.
-    :param http2: builds what speaks HTTP/2.
-    """
-
-    def __init__(self, http1: Callable[[], IProtocol], http2: Callable[[], IProtocol]) -> None:
-        self._http1 = http1
-        self._http2 = http2
-        self._inside: IProtocol | None = None
-
-    def handshakeCompleted(self) -> None:
-        """Build it; before the handshake there is nothing to be said, and its deadline is another's affair."""
-        transport = cast(Any, self.transport)
-        speaks_h2 = transport.negotiatedProtocol == _H2
-        self._inside = inside = self._http2() if speaks_h2 else self._http1()
-        inside.makeConnection(transport)
-        if speaks_h2:
-            transport.registerProducer(inside, True)
-
-    def dataReceived(self, data: bytes) -> None:
-        """Pass on what the client says."""
-        if self._inside is not None:
-            self._inside.dataReceived(data)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Pass on that it is over."""
-        inside, self._inside = self._inside, None
-        if inside is not None:
-            inside.connectionLost(reason)
+        if _cancelTimeouts:
+            self._over = True
+        else:
+            self._close()
 
 
 def h2_channel(connections: Connections, clock: IReactorTime, site: Any) -> IProtocol:

@@ -43,13 +43,16 @@ def effective(before: Mapping[str, Any], after: Mapping[str, Any], found: Change
 
 
 def _tied(values: Mapping[str, Any]) -> set[str]:
-    """Return the options that say where parts read from, besides where clients are sent."""
+    """Return the options that are built into the parts at the start, as these values have it."""
     tied = set()
     if not values.get("store") or not _is_url(values.get("cdn")):
         tied.add("cdn")
     # Without a CDN of its own, an old store's address is where clients are sent, or its files are served here.
     if not _is_url(values.get("v1-cdn")):
         tied.add("v1-cdn")
+    # Whoever asks for it is answered by a listener that is there from the start, or not at all.
+    if not values.get("admin"):
+        tied.add("ready-max-age")
     return tied
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -14,7 +15,7 @@ from sdr.endpoint.life.changes import Changes, changes, effective
 Step = Callable[[], Deferred[Any] | None]
 
 
-class Reloading:
+class Reloading(Service):
     """Does the steps of a reload, each whatever became of the one before.
 
     :param steps: what is done.
@@ -22,6 +23,7 @@ class Reloading:
     :param over: told when it is over.
     """
 
+    name = "reloading"
     _log = Logger()
 
     def __init__(
@@ -46,8 +48,9 @@ class Reloading:
         reload.addErrback(lambda failure: failure.trap(CancelledError))
         reload.addCallback(lambda _: self._done())
 
-    def cancel(self) -> None:
+    def stopService(self) -> None:
         """Leave a reload where it is: the program ends."""
+        super().stopService()
         self._again = False
         if self._reload is not None:
             self._reload.cancel()
@@ -100,7 +103,8 @@ class Reconfiguring:
     def __call__(self) -> Deferred[None]:
         """Read the options again; where that cannot be, nothing changes."""
         reading = self._in_thread(self._read)
-        return reading.addCallbacks(self._take_on, self._keep)
+        # Old and new values together may be refused, too, where each by themselves are not.
+        return reading.addCallback(self._take_on).addErrback(self._keep)
 
     def _keep(self, failure: Failure) -> None:
         failure.trap(*self._refused)

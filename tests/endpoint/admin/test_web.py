@@ -27,6 +27,7 @@ class PageTests(SynchronousTestCase):
         """Have an endpoint that is ready."""
         self.standing = STANDING
         self.listening = True
+        self.hosts = ["registry.example.com", "cdn.example.com"]
         self.metrics: Collector = registry_of(*busy())
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -34,7 +35,7 @@ class PageTests(SynchronousTestCase):
         root = admin_root(
             lambda: readiness(self.standing, listening=self.listening, draining=False, now=1010.0),
             self.metrics,
-            ["registry.example.com", "cdn.example.com"],
+            lambda: self.hosts,
         )
         agent = RequestTraversalAgent(root)
         asked = Headers({name: [text] for name, text in headers.items()})
@@ -74,8 +75,10 @@ class PageTests(SynchronousTestCase):
         self.assertTrue(headers["content-type"].startswith("application/openmetrics-text"))
 
     def test_hosts(self) -> None:
-        """The hosts are one a line."""
+        """The hosts are one a line, as they are now."""
         self.assertEqual(self.ask("/hosts")[2], b"registry.example.com\ncdn.example.com\n")
+        self.hosts[1:] = ["cdn.example.net"]
+        self.assertEqual(self.ask("/hosts")[2], b"registry.example.com\ncdn.example.net\n")
 
     def test_head(self) -> None:
         """HEAD says how long the page is, and has none."""

@@ -23,6 +23,7 @@ from sdr.endpoint.connections.connections import Connections
 from sdr.endpoint.connections.gate import Gate
 from sdr.endpoint.connections.limits import Limits
 from sdr.endpoint.connections.request import request_factory
+from sdr.endpoint.request_ids import request_ids
 from tests.endpoint.connections.responses import Sent, read_all
 
 LIMITS = Limits(line_bytes=100, head_bytes=400, headers=6, body_bytes=50, requests=5)
@@ -84,7 +85,7 @@ class FuzzTests(SynchronousTestCase):
         clock = Clock()
         connections = Connections(LIMITS, clock)
         resource = Both(clock)
-        site: Any = Site(resource, request_factory(TRUSTED), reactor=clock)
+        site: Any = Site(resource, request_factory(TRUSTED, request_ids(), clock), reactor=clock)
         site.protocol = partial(Channel, connections)
         site.noisy = False
         gate = Gate(site, connections, clock, TRUSTED)

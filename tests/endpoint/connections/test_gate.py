@@ -21,6 +21,7 @@ from sdr.endpoint.connections.connections import STILL_CLOSING, Connections
 from sdr.endpoint.connections.gate import Gate, Gated
 from sdr.endpoint.connections.limits import Limits
 from sdr.endpoint.connections.request import request_factory
+from sdr.endpoint.request_ids import request_ids
 from tests.endpoint.connections.responses import read_all
 from tests.endpoint.connections.test_proxy_protocol import BAD, GOOD
 
@@ -289,7 +290,7 @@ class WholeTests(GateCase):
 
     def trust(self, trusted: Trusted) -> None:
         """Make a gate before a site."""
-        self.factory = Site(Says(), request_factory(trusted), reactor=self.clock)
+        self.factory = Site(Says(), request_factory(trusted, request_ids(), self.clock), reactor=self.clock)
         self.factory.protocol = partial(Channel, self.connections)
         self.factory.noisy = False
         self.gate = self.make_gate(trusted)

@@ -37,6 +37,12 @@ class ChangesTests(SynchronousTestCase):
         self.assertEqual(changes(alone, {**alone, **other}), Changes((), ("cdn",)))
         self.assertEqual(changes(BEFORE, {**BEFORE, "cdn": "/srv/tree"}), Changes((), ("cdn",)))
 
+    def test_readiness(self) -> None:
+        """Another age is taken on at once where somebody can ask for it, and else comes with the admin listener."""
+        asked = {**BEFORE, "admin": ["9090"], "ready-max-age": "60"}
+        self.assertEqual(changes(asked, {**asked, "ready-max-age": "90"}), Changes(("ready-max-age",)))
+        self.assertEqual(changes(BEFORE, asked), Changes((), ("admin", "ready-max-age")))
+
     def test_old_cdn(self) -> None:
         """Another CDN of the old store is taken on at once, and one where there was none is not."""
         old = {**BEFORE, "v1-cdn": "https://old.example"}

@@ -72,7 +72,7 @@ class ReloadingTests(SynchronousTestCase):
         reloading = self.reloading(self.step("config", wait=True), self.step("poll"))
         reloading.reload()
         reloading.reload()
-        reloading.cancel()
+        reloading.stopService()
         self.assertEqual(self.happened, ["begun", "config", "over"])
 
 
