@@ -27,9 +27,7 @@ class Watched(Endpoint):
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.admin_port = free_port()
-        super().__init__(
-            f"--admin={self.admin_port}", *options, port=port, before=before, command=command, env=env
-        )
+        super().__init__(f"--admin={self.admin_port}", *options, port=port, before=before, command=command, env=env)
 
     def admin(self, page: str) -> Response:
         """Return a page of the admin listener."""

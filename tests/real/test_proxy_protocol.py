@@ -61,7 +61,9 @@ class ProxyTests(SynchronousTestCase):
         found: list[str] = []
 
         def look() -> bool:
-            found[:] = [line for line in self.endpoint.access_log.read_text().splitlines() if line.endswith(f'"{client}"')]
+            found[:] = [
+                line for line in self.endpoint.access_log.read_text().splitlines() if line.endswith(f'"{client}"')
+            ]
             return bool(found)
 
         until(look, f"{client} in the access log", seconds=5)
