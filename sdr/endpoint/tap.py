@@ -155,7 +155,7 @@ class _Endpoint:
             yield self._certificates
         if self.settings.admin is not None:
             yield self._admin(self.settings.admin)
-        yield self._listening
+        # Before anything listens.
         yield SignalService(
             self._reactor,
             {
@@ -165,6 +165,7 @@ class _Endpoint:
                 signal.SIGUSR1: self._reopen,
             },
         )
+        yield self._listening
         # What listens is ready before anybody is told so.
         yield self._supervision
 
