@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
-from twisted.application.service import IService, MultiService
+from twisted.application.service import IService
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IProtocolFactory
@@ -45,6 +45,7 @@ from sdr.endpoint.connections.limits import Limits
 from sdr.endpoint.files import TreeFiles, old_headers_of
 from sdr.endpoint.life.changes import Changes
 from sdr.endpoint.life.draining import Draining
+from sdr.endpoint.life.log_file import LoggedServices, log_of
 from sdr.endpoint.life.notify import sender, watchdog_seconds
 from sdr.endpoint.life.reloading import Reconfiguring, Reloading, Step
 from sdr.endpoint.life.signals import SignalService
@@ -120,9 +121,8 @@ class _Endpoint:
         )  # fmt: skip
         self._questions = Questions(Knowledge(catalog, v1, searches), _rules(settings))
         self._connections = Connections(settings.limits, reactor, self._metrics.refused)
-        self._access_log = None
-        if settings.access_log is not None:
-            self._access_log = AccessLog(settings.access_log, FORMS[settings.access_log_format])
+        form = FORMS[settings.access_log_format]
+        self._access_log = None if settings.access_log is None else AccessLog(settings.access_log, form)
         self._accounting = Accounting(None if settings.admin is None else self._metrics, self._access_log, _FILES)
         self._certificates: CertificateService | None = None
         root = self._root()
@@ -141,12 +141,13 @@ class _Endpoint:
         self._reloading = Reloading(
             list(self._reload_steps(options)), self._supervision.reloading, self._supervision.reloaded
         )
-        self.services = MultiService()
+        self.services = LoggedServices(log_of(options.parent))
+        self._logs = [each for each in (self.services.log, self._access_log) if each is not None]
         for service in self._in_order(v1):
             service.setServiceParent(self.services)
 
     def _in_order(self, v1: V1Catalog) -> Iterator[Any]:
-        """Return the services; the last one stops first."""
+        """Return the services: signals are caught before anything listens, and the last one stops first."""
         if self._access_log is not None:
             yield AccessLogService(self._access_log)
         yield self._polling
@@ -155,7 +156,6 @@ class _Endpoint:
             yield self._certificates
         if self.settings.admin is not None:
             yield self._admin(self.settings.admin)
-        # Before anything listens.
         yield SignalService(
             self._reactor,
             {
@@ -266,8 +266,8 @@ class _Endpoint:
         self._metrics.lead_to(_cdn_hosts(settings))
 
     def _reopen(self) -> None:
-        if self._access_log is not None:
-            self._access_log.reopen()
+        for log in self._logs:
+            log.reopen()
 
     def _end(self) -> None:
         with suppress(ReactorNotRunning):  # a second signal: it is ending already

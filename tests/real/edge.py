@@ -1,7 +1,9 @@
 """An endpoint that is watched through its admin listener, and parts that stand around it: a store that waits."""
 
 import contextlib
+import hashlib
 import os
+import random
 import re
 import socket
 import threading
@@ -9,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.real.faulty import Fault, Faulty
-from tests.real.programs import Response, fetch, free_port, until
+from tests.real.programs import Response, fetch, folder, free_port, until
 from tests.real.servers import Endpoint
 
 _SAMPLE = re.compile(r"(?m)^(\w+(?:\{.*\})?) (\S+)$")
@@ -114,6 +116,29 @@ class Client:
         while part := self.socket.recv(65536):
             parts.append(part)
         return b"".join(parts)
+
+
+class BigTree:
+    """A tree with one file that is too big for a kernel to keep, for a client that reads later."""
+
+    def __init__(self) -> None:
+        self.content = random.Random(5).randbytes(8 << 20) * 8
+        self.folder = folder()
+        self.key = f"blobs/sha256/{hashlib.sha256(self.content).hexdigest()}"
+        self.file = self.folder / self.key
+        self.file.parent.mkdir(parents=True)
+        self.file.write_bytes(self.content)
+
+    def begin(self, port: int) -> Client:
+        """Begin to pull it."""
+        client = Client(port, receive_buffer=65536)
+        client.send(f"/tree/{self.key}")
+        assert client.socket.recv(12) == b"HTTP/1.1 200"
+        return client
+
+    def finish(self, client: Client) -> bytes:
+        """Read the rest, and return the body."""
+        return client.rest().partition(b"\r\n\r\n")[2]
 
 
 def listens(port: int) -> bool:

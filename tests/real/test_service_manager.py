@@ -1,8 +1,6 @@
 """What a service manager does with an endpoint: passes sockets, listens, and ends it; without systemd as PID 1."""
 
 import contextlib
-import hashlib
-import random
 import signal
 import socket
 import sys
@@ -14,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.real.certificates import certificates
-from tests.real.edge import Client, WaitingStore, listens
+from tests.real.edge import BigTree, Client, WaitingStore, listens
 from tests.real.programs import ROOT, Failed, answers, fetch, folder, free_port, required, run, until
 from tests.real.pulling import SINGLE, published, samples
 from tests.real.servers import Endpoint
@@ -85,28 +83,6 @@ def manager(path: str) -> Iterator[socket.socket]:
         plug.bind(path)
         plug.settimeout(10)
         yield plug
-
-
-class BigTree:
-    """A tree with one file that is too big for a kernel to keep, for a client that reads later."""
-
-    def __init__(self) -> None:
-        self.content = random.Random(5).randbytes(8 << 20) * 8
-        self._path = f"blobs/sha256/{hashlib.sha256(self.content).hexdigest()}"
-        self.folder = folder()
-        (self.folder / self._path).parent.mkdir(parents=True)
-        (self.folder / self._path).write_bytes(self.content)
-
-    def begin(self, port: int) -> Client:
-        """Begin to pull it."""
-        client = Client(port, receive_buffer=65536)
-        client.send(f"/tree/{self._path}")
-        assert client.socket.recv(12) == b"HTTP/1.1 200"
-        return client
-
-    def finish(self, client: Client) -> bytes:
-        """Read the rest, and return the body."""
-        return client.rest().partition(b"\r\n\r\n")[2]
 
 
 @contextlib.contextmanager
