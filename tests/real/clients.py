@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -24,9 +25,12 @@ class Client(Protocol):
 
 
 class Dockerd(Process):
-    """A docker daemon that can pull and nothing else: no bridge, no firewall rules."""
+    """A docker daemon that can pull and nothing else: no bridge, no firewall rules.
 
-    def __init__(self) -> None:
+    :param changes: of its environment.
+    """
+
+    def __init__(self, **changes: str) -> None:
         self._client = required("docker", "docker.io", root=True)
         self.folder = folder()
         self._address = f"unix://{self.folder}/docker.sock"
@@ -41,7 +45,7 @@ class Dockerd(Process):
                 "--bridge=none",
                 "--storage-driver=vfs",
             ],
-            env=environment(DOCKER_CONFIG=str(self.folder / "config")),
+            env=environment(DOCKER_CONFIG=str(self.folder / "config"), **changes),
         )
 
     def ready(self) -> bool:
@@ -92,10 +96,13 @@ class Containerd(Process):
         """Run a command of its client."""
         return run([self._client, "-a", f"{self.folder}/c.sock", *arguments], ok=ok)
 
-    def pull(self, reference: str, platform: str) -> Tree:
-        """Pull an image for a platform and return its files."""
+    def pull(self, reference: str, platform: str, *, over: Sequence[str] = ("--plain-http",)) -> Tree:
+        """Pull an image for a platform and return its files.
+
+        :param over: how the endpoint is spoken to.
+        """
         native = "--snapshotter=native"
-        self("images", "pull", "--plain-http", native, f"--platform={platform}", reference)
+        self("images", "pull", *over, native, f"--platform={platform}", reference)
         mounted = self.folder / "mounted"
         mounted.mkdir(exist_ok=True)
         try:
@@ -109,9 +116,13 @@ class Containerd(Process):
 
 
 class Podman:
-    """podman with a storage of its own."""
+    """podman with a storage of its own.
 
-    def __init__(self) -> None:
+    :param over: how an endpoint is spoken to.
+    """
+
+    def __init__(self, over: str = "--tls-verify=false") -> None:
+        self._over = over
         self._program = required("podman", "podman", root=True)
         required("crun", "crun")
         self.folder = folder()
@@ -123,7 +134,7 @@ class Podman:
 
     def pull(self, reference: str, platform: str) -> Tree:
         """Pull an image for a platform and return its files."""
-        identity = self("pull", "--quiet", "--tls-verify=false", f"--platform={platform}", reference).stdout.strip()
+        identity = self("pull", "--quiet", self._over, f"--platform={platform}", reference).stdout.strip()
         try:
             files = on_disk(Path(self("image", "mount", identity).stdout.strip()))
             self("image", "unmount", identity)
@@ -133,9 +144,13 @@ class Podman:
 
 
 class Skopeo:
-    """skopeo, which keeps nothing."""
+    """skopeo, which keeps nothing.
 
-    def __init__(self) -> None:
+    :param over: how an endpoint is spoken to, as a source.
+    """
+
+    def __init__(self, over: str = "--src-tls-verify=false") -> None:
+        self._over = over
         self._program = required("skopeo", "skopeo")
 
     def __call__(self, *arguments: str, ok: bool | None = True) -> subprocess.CompletedProcess[str]:
@@ -145,7 +160,7 @@ class Skopeo:
     def copy(self, reference: str) -> Path:
         """Copy an image with all its platforms into a folder: ``manifest.json``, and blobs under their digests' hex."""
         copied = folder()
-        self("copy", "--all", "--src-tls-verify=false", f"docker://{reference}", f"dir:{copied}")
+        self("copy", "--all", self._over, f"docker://{reference}", f"dir:{copied}")
         return copied
 
     def pull(self, reference: str, platform: str) -> Tree:
@@ -156,7 +171,7 @@ class Skopeo:
             f"--override-os={system}",
             f"--override-arch={architecture}",
             "copy",
-            "--src-tls-verify=false",
+            self._over,
             f"docker://{reference}",
             f"dir:{copied}",
         )

@@ -4,10 +4,10 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.real.programs import ROOT, Process, answers, fetch, folder, free_port, required, run
+from tests.real.programs import ROOT, Process, answers, environment, fetch, folder, free_port, required, run
 
 
 class Nginx(Process):
@@ -63,14 +63,30 @@ def caching_nginx(origin: str) -> Nginx:
 
 
 class Endpoint(Process):
-    """``twistd sdr`` on a port of 127.0.0.1, with the options of the test."""
+    """``twistd sdr`` on a port of 127.0.0.1, with the options of the test.
 
-    def __init__(self, *options: str, port: int | None = None) -> None:
+    :param before: twistd's own options.
+    :param command: what stands before twistd itself, and starts it.
+    :param env: what is added to its environment.
+    """
+
+    def __init__(
+        self,
+        *options: str,
+        port: int | None = None,
+        before: Sequence[str] = (),
+        command: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self.port = port or free_port()
         self.host = f"127.0.0.1:{self.port}"
         self.url = f"http://{self.host}"
-        listen = f"tcp:{self.port}:interface=127.0.0.1"
-        super().__init__([*twistd(), "-n", "--pidfile=", "sdr", f"--listen={listen}", *options])
+        arguments = [*twistd(), "-n", "--pidfile=", *before, "sdr", *self.listening(), *options]
+        super().__init__([*command, *arguments], env=environment(**(env or {})))
+
+    def listening(self) -> list[str]:
+        """Return the options that say where it listens."""
+        return [f"--listen=tcp:{self.port}:interface=127.0.0.1"]
 
     def ready(self) -> bool:
         """Tell whether it answers the registry handshake."""

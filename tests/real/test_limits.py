@@ -2,15 +2,12 @@
 
 import contextlib
 import hashlib
-import os
 import re
 import signal
 import socket
 import struct
-import sys
 import time
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 from typing import ClassVar
 
 from hypothesis import HealthCheck, given, settings
@@ -19,66 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.endpoint.connections.responses import Sent, read_all
 from tests.endpoint.connections.test_fuzz import STREAMS
 from tests.endpoint.connections.test_strict import BAD
-from tests.real.programs import Process, answers, folder, free_port, until
-
-#: An endpoint of nothing but the pieces that are attacked here, with the options that `twistd sdr` has for them.
-SERVER = """
-import sys
-from functools import partial
-from twisted.internet import reactor, ssl
-from twisted.logger import globalLogBeginner, textFileLogObserver
-from twisted.protocols.tls import TLSMemoryBIOFactory
-from twisted.python.usage import Options
-from twisted.web import resource, server, static
-from sdr.endpoint.connections.addresses import read_trusted
-from sdr.endpoint.connections.channel import Channel
-from sdr.endpoint.connections.connections import Connections
-from sdr.endpoint.connections.gate import Gate
-from sdr.endpoint.connections.limits import ROWS, read_limits
-from sdr.endpoint.connections.request import request_factory
-from twisted.web.iweb import IAccessLogFormatter
-from zope.interface import provider
-
-class Given(Options):
-    optParameters = [*ROWS, ["listen", None, "", ""], ["cdn", None, "", ""], ["access-log", None, None, ""],
-        ["tls", None, None, ""], ["tls-cert", None, None, ""], ["tls-key", None, None, ""],
-        ["drain", None, 10, "", float]]
-    def __init__(self):
-        super().__init__()
-        self["trusted"] = []
-    def opt_trusted_proxy(self, text):
-        self["trusted"].append(text)
-
-@provider(IAccessLogFormatter)
-def line(timestamp, request):
-    return f"{request.getClientAddress().host} - - {request.uri.decode('latin-1')} {request.isSecure()}"
-
-globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)], redirectStandardIO=False)
-options = Given()
-options.parseOptions()
-limits, trusted = read_limits(options), read_trusted(options["trusted"])
-connections = Connections(limits, reactor)
-root, v2 = resource.Resource(), resource.Resource()
-v2.putChild(b"", static.Data(b"{}", "application/json"))
-root.putChild(b"v2", v2)
-root.putChild(b"tree", static.File(options["cdn"]))
-site = server.Site(root, request_factory(trusted), logFormatter=line, logPath=options["access-log"], reactor=reactor)
-if not options["access-log"]:
-    site.log = lambda request: None
-site.protocol = partial(Channel, connections)
-ports = [reactor.listenTCP(int(options["listen"]), Gate(site, connections, reactor, trusted), interface="127.0.0.1")]
-if options["tls"]:
-    creator = ssl.DefaultOpenSSLContextFactory(options["tls-key"], options["tls-cert"])
-    gate = Gate(TLSMemoryBIOFactory(creator, False, site), connections, reactor, trusted)
-    ports.append(reactor.listenTCP(int(options["tls"]), gate, interface="127.0.0.1"))
-def end(*_):
-    for port in ports:
-        port.stopListening()
-    connections.drain(options["drain"]).addCallback(lambda _: reactor.stop())
-import signal
-reactor.callWhenRunning(signal.signal, signal.SIGTERM, lambda *_: reactor.callFromThread(end))
-reactor.run()
-"""
+from tests.real.edge import Watched, all_closed
+from tests.real.programs import answers, folder, until
 
 #: Seconds in which a normal client's question is answered, whatever goes on beside it.
 PATIENCE = 5.0
@@ -87,43 +26,16 @@ BIG = b"0123456789abcdef" * 65536 * 32
 BIG_PATH = f"/tree/blobs/sha256/{hashlib.sha256(BIG).hexdigest()}"
 
 
-class Limited(Process):
+class Limited(Watched):
     """An endpoint that serves a tree with one big blob, with the limits of a test."""
 
     def __init__(self, *options: str) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.tree = folder()
-        blob = self.tree / BIG_PATH.removeprefix("/tree/")
+        tree = folder()
+        blob = tree / BIG_PATH.removeprefix("/tree/")
         blob.parent.mkdir(parents=True)
         blob.write_bytes(BIG)
-        super().__init__([sys.executable, "-c", SERVER, f"--listen={self.port}", f"--cdn={self.tree}", *options])
-
-    def ready(self) -> bool:
-        """Tell whether it answers the registry handshake."""
-        return answers(f"{self.url}/v2/")
-
-    def sockets(self) -> int:
-        """Return how many sockets it has open."""
-        return sum(name.startswith("socket:") for name in self._files())
-
-    def _files(self) -> Iterator[str]:
-        for name in Path(f"/proc/{self.pid}/fd").iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                yield os.readlink(name)
-
-    def memory(self) -> int:
-        """Return how many bytes of memory it uses."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+([0-9]+) kB", status)
-        assert found is not None
-        return int(found[1]) * 1024
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        assert self._running is not None
-        return self._running.pid
+        self.access_log = folder() / "access.log"
+        super().__init__(f"--cdn={tree}", f"--access-log={self.access_log}", *options)
 
     def connect(self, source: str = "127.0.0.1", *, receive_buffer: int | None = None) -> socket.socket:
         """Connect to it from one of this machine's many addresses."""
@@ -210,7 +122,8 @@ class AttackCase(SynchronousTestCase):
 
     def assert_all_forgotten(self) -> None:
         """Fail unless nothing of the attack stays open in the endpoint, and its log has no traceback."""
-        until(lambda: self.endpoint.sockets() <= self.quiet, "every connection forgotten", seconds=10)
+        all_closed(self.endpoint)
+        until(lambda: self.endpoint.sockets() <= self.quiet, "every socket closed", seconds=10)
         self.assertNotIn("Traceback", self.endpoint.log())
 
 
@@ -352,6 +265,7 @@ class ShapeTests(AttackCase):
 
     def answered(self, *pieces: bytes, seconds: float = PATIENCE) -> tuple[list[Sent], bool]:
         """Send bytes from one connection, and return what was answered and whether it was closed."""
+        before = self.endpoint.access_log.stat().st_size
         with self.endpoint.connect("127.0.0.2") as connection:
             with contextlib.suppress(OSError):
                 for piece in pieces:
@@ -360,7 +274,8 @@ class ShapeTests(AttackCase):
             # The endpoint must not wait for a goodbye before it forgets.
             linger = struct.pack("ii", 1, 0)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        return read_all(data), ended
+        methods = re.findall(rb'\] "(\S+) ', self.endpoint.access_log.read_bytes()[before:])
+        return read_all(data, head_at=tuple(at for at, method in enumerate(methods) if method == b"HEAD")), ended
 
     def test_smuggling(self) -> None:
         """Each shape of two meanings is answered 400, or not at all, and nothing behind it is taken for a request."""

@@ -1,13 +1,14 @@
 """The PROXY protocol and forwarded headers between real programs: HAProxy, curl, TLS, and strangers."""
 
+import contextlib
 import http.client
 import socket
 import ssl
-from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.endpoint.connections.responses import read_all
+from tests.real.edge import all_closed
 from tests.real.programs import Process, folder, free_port, required, run, until
 from tests.real.test_limits import Limited, ask, received
 
@@ -44,28 +45,33 @@ class ProxyTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Start it, with TLS on a second port."""
         place = folder()
-        self.log = place / "access.log"
         self.tls = free_port()
         key, certificate = str(place / "key.pem"), str(place / "cert.pem")
         openssl = [required("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x"]
         run([*openssl, "-keyout", key, "-out", certificate])
         self.endpoint = Limited(
-            *("--trusted-proxy=127.0.0.1", "--trusted-proxy=127.0.0.2", f"--access-log={self.log}"),
-            *(f"--tls={self.tls}", f"--tls-cert={certificate}", f"--tls-key={key}"),
+            *("--trusted-proxy=127.0.0.1", "--trusted-proxy=127.0.0.2"),
+            *(f"--tls=tcp:{self.tls}:interface=127.0.0.1", f"--tls-cert={certificate}", f"--tls-key={key}"),
         )
         self.endpoint.start()
         self.addCleanup(self.endpoint.stop)
 
-    def logged(self, path: str) -> str:
-        """Return the address from which a path was asked for."""
+    def logged(self, client: str) -> str:
+        """Return the address from which a client asked."""
         found: list[str] = []
 
         def look() -> bool:
-            found[:] = [line for line in Path(self.log).read_text().splitlines() if path in line]
+            found[:] = [
+                line for line in self.endpoint.access_log.read_text().splitlines() if line.endswith(f'"{client}"')
+            ]
             return bool(found)
 
-        until(look, f"{path} in the access log", seconds=5)
+        until(look, f"{client} in the access log", seconds=5)
         return found[-1].split()[0]
+
+    def ask(self, client: str, more: str = "Connection: close\r\n") -> bytes:
+        """Write the request of a client, whose name the access log has."""
+        return ask(more=f"User-Agent: {client}\r\n{more}")
 
     def asked(self, source: str, *pieces: bytes) -> int | None:
         """Send pieces from somewhere, and return the status of the answer."""
@@ -77,18 +83,32 @@ class ProxyTests(SynchronousTestCase):
 
     def test_trusted_and_not(self) -> None:
         """A trusted proxy says whose a connection is, in one piece or byte by byte; a stranger's header is an error."""
-        last = "Connection: close\r\n"
-        self.assertEqual(self.asked("127.0.0.2", V1 + ask("/v2/?whole", last)), 200)
-        self.assertEqual(self.logged("?whole"), "192.0.2.7")
+        self.assertEqual(self.asked("127.0.0.2", V1 + self.ask("whole")), 200)
+        self.assertEqual(self.logged("whole"), "192.0.2.7")
         pieces = [bytes([byte]) for byte in V1]
-        self.assertEqual(self.asked("127.0.0.2", *pieces, ask("/v2/?bytes", last)), 200)
-        self.assertEqual(self.logged("?bytes"), "192.0.2.7")
-        self.assertEqual(self.asked("127.0.0.2", ask("/v2/?without", last)), 200)
-        self.assertEqual(self.logged("?without"), "127.0.0.2")
-        self.assertEqual(self.asked("127.0.0.3", V1 + ask("/v2/?stranger", last)), 400)
-        self.assertIsNone(self.asked("127.0.0.2", b"PROXY garbage\r\n" + ask("/v2/", last)))
-        self.assertEqual(self.asked("127.0.0.3", ask("/v2/?forged", f"X-Forwarded-For: 6.6.6.6\r\n{last}")), 200)
-        self.assertEqual(self.logged("?forged"), "127.0.0.3")
+        self.assertEqual(self.asked("127.0.0.2", *pieces, self.ask("bytes")), 200)
+        self.assertEqual(self.logged("bytes"), "192.0.2.7")
+        self.assertEqual(self.asked("127.0.0.2", self.ask("without")), 200)
+        self.assertEqual(self.logged("without"), "127.0.0.2")
+        self.assertEqual(self.asked("127.0.0.3", V1 + self.ask("stranger")), 400)
+        self.assertIsNone(self.asked("127.0.0.2", b"PROXY garbage\r\n" + self.ask("garbage")))
+        forged = "X-Forwarded-For: 6.6.6.6\r\nConnection: close\r\n"
+        self.assertEqual(self.asked("127.0.0.3", self.ask("forged", forged)), 200)
+        self.assertEqual(self.logged("forged"), "127.0.0.3")
+
+    def test_limits_are_the_clients(self) -> None:
+        """A proxy may have more connections than one address; the client that it names may not."""
+        endpoint = Limited("--trusted-proxy=127.0.0.2", "--max-connections-per-address=3")
+        endpoint.start()
+        self.addCleanup(endpoint.stop)
+        for header, most in ((b"", 8), (V1, 3)):
+            with contextlib.ExitStack() as stack:
+                made = [stack.enter_context(endpoint.connect("127.0.0.2")) for _ in range(8)]
+                for connection in made:
+                    connection.sendall(header + ask())
+                answered = [connection for connection in made if received(connection, seconds=0.3)[0]]
+                self.assertEqual(len(answered), most)
+            all_closed(endpoint)
 
     def test_before_tls(self) -> None:
         """The header stands before TLS."""
@@ -96,28 +116,28 @@ class ProxyTests(SynchronousTestCase):
         with socket.create_connection(("127.0.0.1", self.tls)) as plain:
             plain.sendall(V1)
             with context.wrap_socket(plain) as connection:
-                connection.sendall(ask("/v2/?tls"))
+                connection.sendall(self.ask("tls"))
                 self.assertIn(b" 200 ", connection.recv(4096))
-        self.assertEqual(self.logged("?tls"), "192.0.2.7")
+        self.assertEqual(self.logged("tls"), "192.0.2.7")
 
-    def through(self, proxy: HAProxy, path: str) -> str:
+    def through(self, proxy: HAProxy, client: str) -> str:
         """Ask through HAProxy from an address of its own, and return which one was logged."""
         with proxy:
             connection = http.client.HTTPConnection("127.0.0.1", proxy.port, source_address=("127.0.0.5", 0), timeout=5)
-            connection.request("GET", path, headers={"X-Forwarded-For": "6.6.6.6"})
+            connection.request("GET", "/v2/", headers={"X-Forwarded-For": "6.6.6.6", "User-Agent": client})
             self.assertEqual(connection.getresponse().status, 200)
             connection.close()
-            return self.logged(path)
+            return self.logged(client)
 
     def test_haproxy(self) -> None:
         """HAProxy's headers of both versions, and its X-Forwarded-For, name the client, and not who it claims to be."""
         port = self.endpoint.port
-        self.assertEqual(self.through(HAProxy(port, "tcp", "send-proxy"), "/v2/?v1"), "127.0.0.5")
-        self.assertEqual(self.through(HAProxy(port, "tcp", "send-proxy-v2"), "/v2/?v2"), "127.0.0.5")
-        self.assertEqual(self.through(HAProxy(port, "http", "", "option forwardfor"), "/v2/?xff"), "127.0.0.5")
+        self.assertEqual(self.through(HAProxy(port, "tcp", "send-proxy"), "v1"), "127.0.0.5")
+        self.assertEqual(self.through(HAProxy(port, "tcp", "send-proxy-v2"), "v2"), "127.0.0.5")
+        self.assertEqual(self.through(HAProxy(port, "http", "", "option forwardfor"), "xff"), "127.0.0.5")
 
     def test_curl(self) -> None:
         """The header that curl sends is read."""
-        url = f"{self.endpoint.url}/v2/?curl"
-        run([required("curl", "curl"), "-sf", "--noproxy", "*", "--haproxy-protocol", "--interface", "127.0.0.2", url])
-        self.assertEqual(self.logged("?curl"), "127.0.0.2")
+        curl = [required("curl", "curl"), "-sf", "--noproxy", "*", "-A", "it is curl", "--interface", "127.0.0.2"]
+        run([*curl, "--haproxy-protocol", f"{self.endpoint.url}/v2/"])
+        self.assertEqual(self.logged("it is curl"), "127.0.0.2")

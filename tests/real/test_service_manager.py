@@ -4,84 +4,18 @@ import contextlib
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.real.programs import ROOT, Process, answers, environment, fetch, folder, free_port, required, until
-
-#: An endpoint of nothing but the pieces that are tested here. `/slow` answers once the file is there.
-SERVER = """
-import os, signal, sys
-from functools import partial
-from pathlib import Path
-from twisted.application.service import MultiService
-from twisted.internet import reactor, task
-from twisted.logger import globalLogBeginner, textFileLogObserver
-from twisted.web import resource, server, static
-from sdr.endpoint.connections.channel import Channel
-from sdr.endpoint.connections.connections import Connections
-from sdr.endpoint.connections.addresses import read_trusted
-from sdr.endpoint.connections.gate import Gate
-from sdr.endpoint.connections.limits import Limits
-from sdr.endpoint.life.activation import PassedEndpoint, chosen, passed_descriptors, passed_sockets
-from sdr.endpoint.life.draining import Draining
-from sdr.endpoint.life.notify import sender, watchdog_seconds
-from sdr.endpoint.life.reloading import Reloading
-from sdr.endpoint.life.signals import SignalService
-from sdr.endpoint.life.supervision import SupervisionService
-from sdr.endpoint.listening import ListeningService
-
-globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)], redirectStandardIO=False)
-listen, wait_for, seconds = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
-
-class Slow(resource.Resource):
-    isLeaf = True
-    def render_GET(self, request):
-        wait_for.with_suffix(".asked").touch()
-        def look():
-            if wait_for.exists():
-                waiting.stop()
-                request.write(b"slow answer")
-                request.finish()
-        waiting = task.LoopingCall(look)
-        request.notifyFinish().addErrback(lambda _: waiting.running and waiting.stop())
-        waiting.start(0.02)
-        return server.NOT_DONE_YET
-
-root, v2 = resource.Resource(), resource.Resource()
-v2.putChild(b"", static.Data(b"{}", "application/json"))
-root.putChild(b"v2", v2)
-root.putChild(b"slow", Slow())
-connections = Connections(Limits(), reactor)
-trusted = read_trusted([])
-site = server.Site(root, reactor=reactor)
-site.log = lambda request: None
-site.protocol = partial(Channel, connections)
-if listen.startswith("systemd:"):
-    passed = chosen(listen, passed_sockets(passed_descriptors(reactor), os.environ))
-    addresses = [(PassedEndpoint(reactor, each), each.address) for each in passed]
-else:
-    from twisted.internet.endpoints import serverFromString
-    addresses = [(serverFromString(reactor, listen), listen)]
-services = MultiService()
-listening = ListeningService(Gate(site, connections, reactor, trusted), addresses, "greeting")
-status = lambda: f"connections: {connections.open()}"
-supervision = SupervisionService(reactor, sender(os.environ), watchdog_seconds(os.environ), status)
-draining = Draining(reactor, [listening], connections, lambda: seconds,
-    lambda: reactor.running and reactor.stop(), lambda count: supervision.stopping(f"draining {count} connections"))
-wait = lambda: task.deferLater(reactor, 0.1, lambda: None)
-reloading = Reloading([wait], supervision.reloading, supervision.reloaded)
-SignalService(reactor, {signal.SIGTERM: draining.terminate, signal.SIGINT: draining.terminate,
-    signal.SIGHUP: reloading.reload}).setServiceParent(services)
-listening.setServiceParent(services)
-supervision.setServiceParent(services)
-services.privilegedStartService()
-services.startService()
-reactor.addSystemEventTrigger("before", "shutdown", services.stopService)
-reactor.run()
-"""
+from tests.real.certificates import certificates
+from tests.real.edge import BigTree, Client, WaitingStore, listens
+from tests.real.programs import ROOT, Failed, answers, fetch, folder, free_port, required, run, until
+from tests.real.pulling import SINGLE, published, samples
+from tests.real.servers import Endpoint
 
 #: Takes descriptors from whoever listens on a socket, and becomes a program that was passed them as systemd does it.
 PASS_ON = """
@@ -96,31 +30,37 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-class Server(Process):
-    """The pieces as a program."""
+class Managed(Endpoint):
+    """An endpoint over a directory, as a service manager starts it.
 
-    def __init__(self, listen: str, url: str, *, seconds: float = 10.0, before: Sequence[str] = (), **env: str) -> None:
-        self.url = url
-        self.answer_now = folder() / "answer"
-        arguments = [sys.executable, "-c", SERVER, listen, str(self.answer_now), str(seconds)]
-        super().__init__([*before, *arguments], env=environment(**env))
+    :param url: where it answers.
+    :param listen: what it is told to listen on; its own port, if nothing.
+    """
 
-    def ready(self) -> bool:
-        """Tell whether it answers."""
-        return answers(f"{self.url}/v2/")
+    def __init__(self, *options: str, url: str = "", listen: str = "", command: Sequence[str] = (), **env: str) -> None:
+        self._listen = listen
+        super().__init__(f"--cdn={folder()}", *options, command=command, env=env)
+        self.url = url or self.url
+
+    def listening(self) -> list[str]:
+        """Return the options that say where it listens."""
+        return [f"--listen={self._listen}"] if self._listen else super().listening()
 
 
-class PassedServer(Server):
-    """The pieces, started with sockets that are there already."""
+class PassedServer(Managed):
+    """An endpoint that is started with sockets that are there already."""
 
-    def __init__(self, listen: str, sockets: Sequence[socket.socket], names: Sequence[str], url: str) -> None:
+    def __init__(
+        self, listen: str, sockets: Sequence[socket.socket], names: Sequence[str], url: str, *options: str
+    ) -> None:
         self._sockets = sockets
         path = folder() / "pass"
         self._door = socket.socket(socket.AF_UNIX)
         self._door.bind(str(path))
         self._door.listen()
         self._door.setblocking(False)
-        super().__init__(listen, url, before=[sys.executable, "-c", PASS_ON, str(path)], LISTEN_FDNAMES=":".join(names))
+        command = [sys.executable, "-c", PASS_ON, str(path)]
+        super().__init__(*options, listen=listen, url=url, command=command, LISTEN_FDNAMES=":".join(names))
 
     def ready(self) -> bool:
         """Pass the sockets once they are asked for; tell whether it answers."""
@@ -136,24 +76,6 @@ class PassedServer(Server):
     _passed = False
 
 
-class Client:
-    """One connection, on which requests are written by hand."""
-
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
-
-    def send(self, path: str) -> None:
-        """Ask, and do not wait."""
-        self.socket.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-
-    def rest(self) -> bytes:
-        """Read until the other side closes."""
-        parts = []
-        while part := self.socket.recv(65536):
-            parts.append(part)
-        return b"".join(parts)
-
-
 @contextlib.contextmanager
 def manager(path: str) -> Iterator[socket.socket]:
     """Listen to what a service tells its manager."""
@@ -163,21 +85,40 @@ def manager(path: str) -> Iterator[socket.socket]:
         yield plug
 
 
+@contextlib.contextmanager
+def asked_all_the_time(url: str) -> Iterator[list[str]]:
+    """Ask again and again, two clients at a time, each time on a new connection; give what was answered."""
+    answered: list[str] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            try:
+                answered.append(str(fetch(f"{url}/v2/").status))
+            except OSError as error:
+                answered.append(str(error))
+
+    with ThreadPoolExecutor(2) as threads:
+        asking = [threads.submit(ask) for _ in range(2)]
+        try:
+            yield answered
+        finally:
+            over.set()
+        for each in asking:
+            each.result(30)
+
+
 class NotifyTests(SynchronousTestCase):
     """What systemd hears."""
-
-    def setUp(self) -> None:
-        """Choose a port."""
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.listen = f"tcp:{self.port}:interface=127.0.0.1"
 
     def test_a_life(self) -> None:
         """Ready once it listens; a reload with its beginning and its end; stopping; and then it ends with 0."""
         path = folder() / "notify"
         for name, bound in ((str(path), str(path)), (f"@{path}", f"\0{path}")):
-            with manager(bound) as heard, Server(self.listen, self.url, NOTIFY_SOCKET=name) as server:
-                self.assertEqual(heard.recv(999), b"READY=1\nSTATUS=connections: 0")
+            with manager(bound) as heard, Managed(NOTIFY_SOCKET=name) as server:
+                ready = heard.recv(999).decode().splitlines()
+                self.assertEqual(ready[0], "READY=1")
+                self.assertRegex(ready[1], r"\ASTATUS=catalog [a-z]+; repositories: 0, connections: 0\Z")
                 before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
                 server.send(signal.SIGHUP)
                 began = heard.recv(999).decode().splitlines()
@@ -185,16 +126,23 @@ class NotifyTests(SynchronousTestCase):
                 self.assertGreaterEqual(int(began[1].removeprefix("MONOTONIC_USEC=")), before)
                 self.assertTrue(heard.recv(999).startswith(b"READY=1\n"))
                 self.assertEqual(server.stop(), 0, server.log())
-                self.assertTrue(heard.recv(999).startswith(b"STOPPING=1\nSTATUS=draining "))
+                self.assertEqual(heard.recv(999), b"STOPPING=1\nSTATUS=draining; connections: 0")
+
+    def test_ready_means_answering(self) -> None:
+        """Who connects when the manager hears that it is ready is answered, by the admin listener too."""
+        path, admin = folder() / "notify", free_port()
+        with manager(str(path)) as heard:
+            server = Managed(f"--admin={admin}", NOTIFY_SOCKET=str(path))
+            server.ready = lambda: heard.recv(999).startswith(b"READY=1\n")  # type: ignore[method-assign]
+            with server:
+                self.assertTrue(answers(f"{server.url}/v2/"))
+                self.assertTrue(answers(f"http://127.0.0.1:{admin}/livez"))
 
     def test_watchdog(self) -> None:
         """A sign of life comes twice as often as the manager wants it, and none while the process stands still."""
-        with (
-            manager(f"\0sdr-watchdog-{self.port}") as heard,
-            Server(
-                self.listen, self.url, NOTIFY_SOCKET=f"@sdr-watchdog-{self.port}", WATCHDOG_USEC="1000000"
-            ) as server,
-        ):
+        name = f"sdr-watchdog-{free_port()}"
+        watched = Managed(NOTIFY_SOCKET=f"@{name}", WATCHDOG_USEC="1000000")
+        with manager(f"\0{name}") as heard, watched as server:
             while not heard.recv(999).startswith(b"WATCHDOG=1\n"):
                 pass
             began = time.monotonic()
@@ -207,9 +155,23 @@ class NotifyTests(SynchronousTestCase):
                 self.assertRaises(TimeoutError, heard.recv, 999)
             server.send(signal.SIGCONT)
 
+    def test_alive_while_draining(self) -> None:
+        """Signs of life go on while it drains: the manager must not kill it for taking its time."""
+        name, big = f"sdr-draining-{free_port()}", BigTree()
+        watched = Managed(f"--cdn={big.folder}", NOTIFY_SOCKET=f"@{name}", WATCHDOG_USEC="600000")
+        with manager(f"\0{name}") as heard, watched as server:
+            client = big.begin(server.port)
+            self.addCleanup(client.socket.close)
+            server.send(signal.SIGTERM)
+            while not heard.recv(999).startswith(b"STOPPING=1\n"):
+                pass
+            self.assertEqual([heard.recv(999) for _ in range(3)], [b"WATCHDOG=1"] * 3)
+            self.assertEqual(len(big.finish(client)), len(big.content))
+            self.assertEqual(server.wait(10), 0, server.log())
+
     def test_nobody_listens(self) -> None:
         """A manager that has gone costs nothing."""
-        with Server(self.listen, self.url, NOTIFY_SOCKET=str(folder() / "gone")) as server:
+        with Managed(NOTIFY_SOCKET=str(folder() / "gone")) as server:
             self.assertEqual(server.stop(), 0)
             self.assertNotIn("Traceback", server.log())
 
@@ -240,6 +202,31 @@ class ActivationTests(SynchronousTestCase):
         with PassedServer("systemd:name=http", [http, admin], ["http", "admin"], url) as server:
             self.assertIn(f"listening on {url.removeprefix('http://')};", server.log())
 
+    def test_without_sockets(self) -> None:
+        """Without a socket, or without one of that name, it ends with one line that says what to do."""
+        done = run(Managed(listen="systemd:").arguments, ok=False)
+        self.assertRegex(done.stderr, r"\Asdr: --listen systemd:: no socket was passed: [^\n]+\n\Z")
+        plug = self.open()
+        with self.assertRaises(Failed) as raised:
+            PassedServer("systemd:name=https", [plug], ["http"], "http://127.0.0.1:9").start()
+        self.assertIn(
+            "--listen systemd:name=https: no socket of this name was passed; there is http\n", str(raised.exception)
+        )
+
+    def test_admin_and_tls_too(self) -> None:
+        """Sockets with names serve what they are named for: the protocol, TLS, and the admin listener."""
+        made = certificates()
+        plugs = [self.open() for _ in range(3)]
+        http, tls, admin = (each.getsockname()[1] for each in plugs)
+        options = ["--tls=systemd:name=https", f"--tls-cert={made.certificate}", f"--tls-key={made.key}"]
+        url = f"http://127.0.0.1:{http}"
+        with PassedServer(
+            "systemd:name=http", plugs, ["http", "https", "admin"], url, *options, "--admin=systemd:name=admin"
+        ):
+            self.assertTrue(answers(f"http://127.0.0.1:{admin}/readyz"))
+            curl = [required("curl", "curl"), "-sf", "--noproxy", "*", "--cacert", str(made.authority)]
+            self.assertEqual(run([*curl, f"https://127.0.0.1:{tls}/v2/"]).stdout, "{}")
+
     def test_restart_loses_nothing(self) -> None:
         """Who connects between two endpoints is answered by the second: the socket is there all the time."""
         plug = self.open()
@@ -248,19 +235,41 @@ class ActivationTests(SynchronousTestCase):
         with PassedServer("systemd:", [plug], ["http"], url):
             pass
         between = Client(port)
+        self.addCleanup(between.socket.close)
         between.send("/v2/")
         with PassedServer("systemd:", [plug], ["http"], url):
             self.assertTrue(between.socket.recv(999).startswith(b"HTTP/1.1 200 "))
 
-    def test_two_at_once(self) -> None:
-        """Two endpoints share a socket: the new one is started before the old one is stopped."""
+    def test_restart_under_load(self) -> None:
+        """Clients that ask all the time, each on a new connection, lose no request over restarts."""
         plug = self.open()
         url = f"http://127.0.0.1:{plug.getsockname()[1]}"
-        old = PassedServer("systemd:", [plug], ["http"], url).start()
+        server = PassedServer("systemd:", [plug], ["http"], url).start()
+        with asked_all_the_time(url) as answered:
+            for _ in range(2):
+                enough = len(answered) + 20
+                until(lambda enough=enough: len(answered) > enough, "asked")  # type: ignore[misc]
+                self.assertEqual(server.stop(), 0, server.log())
+                server = PassedServer("systemd:", [plug], ["http"], url).start()
+                self.addCleanup(server.stop)
+        self.assertEqual(set(answered), {"200"})
+
+    def test_upgrade(self) -> None:
+        """Two endpoints share a socket: the new one is started before the old one is stopped, and nothing is lost."""
+        plug, big = self.open(), BigTree()
+        port = plug.getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        old = PassedServer("systemd:", [plug], ["http"], url, f"--cdn={big.folder}").start()
         self.addCleanup(old.kill)
-        with PassedServer("systemd:", [plug], ["http"], url):
-            self.assertEqual(old.stop(), 0)
-            self.assertEqual([fetch(f"{url}/v2/").status for _ in range(20)], [200] * 20)
+        pulling = big.begin(port)
+        with PassedServer("systemd:", [plug], ["http"], url), asked_all_the_time(url) as answered:
+            old.send(signal.SIGTERM)
+            enough = len(answered) + 50
+            until(lambda: len(answered) > enough, "asked")
+            self.assertEqual(big.finish(pulling), big.content)
+            self.assertEqual(old.wait(10), 0, old.log())
+            until(lambda: len(answered) > enough + 50, "asked")
+        self.assertEqual(set(answered), {"200"})
 
     def test_file_stays(self) -> None:
         """The file of a UNIX socket is the manager's, and is there after the endpoint has ended."""
@@ -279,57 +288,74 @@ class ActivationTests(SynchronousTestCase):
         program = required("systemd-socket-activate", "systemd")
         port = free_port()
         passing = [program, "-l", f"127.0.0.1:{port}", "--fdname=http", "-E", f"PYTHONPATH={ROOT}"]
-        with Server("systemd:name=http", f"http://127.0.0.1:{port}", before=passing) as server:
+        url = f"http://127.0.0.1:{port}"
+        with Managed(listen="systemd:name=http", url=url, command=passing) as server:
             self.assertEqual(server.stop(), 0, server.log())
 
 
 class DrainTests(SynchronousTestCase):
     """SIGTERM with clients in the middle of something."""
 
-    def start(self, seconds: float = 10.0) -> tuple[Server, Client, Client]:
-        """Start it, with one client that waits for an answer and one that waits for nothing."""
-        self.port = free_port()
-        server = Server(
-            f"tcp:{self.port}:interface=127.0.0.1", f"http://127.0.0.1:{self.port}", seconds=seconds
-        ).start()
+    def setUp(self) -> None:
+        """Have a big file to be pulled."""
+        self.big = BigTree()
+
+    def start(self, *options: str) -> tuple[Managed, Client, Client]:
+        """Start it, with one client in the middle of a download, and one that waits for nothing."""
+        server = Managed(f"--cdn={self.big.folder}", *options).start()
         self.addCleanup(server.kill)
-        idle, busy = Client(self.port), Client(self.port)
+        idle, busy = Client(server.port), self.big.begin(server.port)
         self.addCleanup(idle.socket.close)
         self.addCleanup(busy.socket.close)
         idle.send("/v2/")
         self.assertTrue(idle.socket.recv(999).startswith(b"HTTP/1.1 200 "))
-        busy.send("/slow")
-        until(server.answer_now.with_suffix(".asked").exists, "the request is being answered")
         return server, idle, busy
 
-    def test_answers_finish(self) -> None:
-        """Nobody new is let in, who waits is closed at once, the answer under way is given; then it ends with 0."""
+    def test_downloads_finish(self) -> None:
+        """Nobody new is let in, who waits is closed at once, the download under way is whole; then it ends with 0."""
         server, idle, busy = self.start()
         server.send(signal.SIGTERM)
         self.assertEqual(idle.rest(), b"")
-        self.assertRaises(ConnectionRefusedError, Client, self.port)
-        server.answer_now.touch()
-        answer = busy.rest()
-        self.assertTrue(answer.startswith(b"HTTP/1.1 200 "), answer)
+        self.assertRaises(ConnectionRefusedError, Client, server.port)
+        self.assertEqual(self.big.finish(busy), self.big.content)
+        self.assertEqual(server.wait(10), 0, server.log())
+        self.assertIn("draining for at most 30 seconds; open connections: 2", server.log())
+        self.assertNotIn("Traceback", server.log())
+
+    def test_answers_finish(self) -> None:
+        """A question that waits for the store is answered, and its client told that the connection ends."""
+        with WaitingStore(published(), f"{SINGLE}/_repository.json") as store:
+            server = Managed(f"--cdn={store.url}").start()
+            self.addCleanup(server.kill)
+            busy = Client(server.port)
+            self.addCleanup(busy.socket.close)
+            busy.send(f"/v2/{SINGLE}/manifests/1.0")
+            self.assertTrue(store.wanted.wait(10))
+            server.send(signal.SIGTERM)
+            until(lambda: not listens(server.port), "nobody new is let in")
+            store.given.set()
+            answer = busy.rest()
+        self.assertTrue(answer.startswith(b"HTTP/1.1 307 "), answer)
         self.assertIn(b"\r\nConnection: close\r\n", answer)
-        self.assertIn(b"slow answer", answer)
+        self.assertIn(f"\r\nDocker-Content-Digest: {samples().single.digest}\r\n".encode(), answer)
         self.assertEqual(server.wait(10), 0, server.log())
         self.assertNotIn("Traceback", server.log())
 
     def test_bound(self) -> None:
-        """An answer that does not come in time is cut, and it ends with 0."""
-        server, _, busy = self.start(seconds=1.0)
+        """A download that does not end in time is cut, and it ends with 0."""
+        server, _, busy = self.start("--drain=1")
         began = time.monotonic()
         server.send(signal.SIGTERM)
-        with contextlib.suppress(ConnectionResetError):
-            self.assertNotIn(b"slow answer", busy.rest())
         self.assertEqual(server.wait(10), 0, server.log())
         self.assertTrue(0.9 < time.monotonic() - began < 5)
+        with contextlib.suppress(ConnectionResetError):
+            self.assertLess(len(busy.rest()), len(self.big.content) // 2)
+        self.assertNotIn("Traceback", server.log())
 
     def test_second_signal(self) -> None:
         """A second signal of either kind ends it at once, with 0."""
         for second in (signal.SIGTERM, signal.SIGINT):
-            server, idle, _ = self.start(seconds=60.0)
+            server, idle, _ = self.start("--drain=60")
             server.send(signal.SIGTERM)
             self.assertEqual(idle.rest(), b"")
             server.send(second)

@@ -8,9 +8,10 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 import time
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,27 +19,39 @@ from twisted.trial.unittest import TestCase
 
 from tests.endpoint.tls.authority import Authority
 from tests.missing import missing
-from tests.real.programs import DEADLINE, Process, environment, folder, free_port, required, run, until
+from tests.real.edge import Watched, all_closed, listens
+from tests.real.programs import DEADLINE, environment, folder, required, run, until
 
 NAME = "registry.example.com"
-REQUEST = f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode()
+REQUEST = f"GET /v2/ HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode()
+#: What the answer has and nothing else says.
+ANSWERED = "Docker-Distribution-Api-Version: registry/2.0"
 
 
-class Served(Process):
-    """One page over TLS, with the options of the test."""
+class Served(Watched):
+    """An endpoint that speaks TLS and nothing else to its clients, with the options of the test."""
 
-    def __init__(self, *options: str) -> None:
-        self.port = free_port()
-        super().__init__([sys.executable, "-m", "tests.endpoint.tls.daemon", f"--tls={self.port}", *options])
+    def __init__(self, *options: str, before: Sequence[str] = ()) -> None:
+        tree = folder()
+        tree.chmod(0o755)
+        super().__init__(f"--cdn={tree}", *options, before=before)
+
+    def listening(self) -> list[str]:
+        """Return the options that say where it listens."""
+        return [f"--tls=tcp:{self.port}:interface=127.0.0.1"]
 
     def ready(self) -> bool:
         """Tell whether it listens."""
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        return listens(self.port)
 
-    def handshakes(self) -> list[str]:
-        """Return how the handshakes ended, but those of the wait for the start."""
-        return [end for end in re.findall(r"^handshake (.*?) ?$", self.log(), re.MULTILINE) if end != "silent"]
+    def handshakes(self) -> Counter[str]:
+        """Return how the handshakes ended, by its own count, but those of the wait for the start."""
+        counted: Counter[str] = Counter()
+        for name, value in self.metrics().items():
+            found = re.fullmatch(r'sdr_tls_handshake(?:s|_failures)_total\{(?:version|reason)="(.*)"\}', name)
+            if found and value and found[1] != "silent":
+                counted[found[1]] = int(value)
+        return counted
 
     def plain(self) -> socket.socket:
         """Connect, and say nothing."""
@@ -63,15 +76,20 @@ class TLSTests(TestCase):
         self.cert.write_bytes(chain)
         self.key.write_bytes(key)
 
-    def start(self, *options: str) -> Served:
+    def serving(self, *options: str, before: Sequence[str] = ()) -> Served:
+        """Return an endpoint that is to serve the pair of files."""
+        return Served(f"--tls-cert={self.cert}", f"--tls-key={self.key}", *options, before=before)
+
+    def start(self, *options: str, before: Sequence[str] = ()) -> Served:
         """Serve the pair of files, and see at the end that nothing was a surprise."""
-        served = Served(f"--tls-cert={self.cert}", f"--tls-key={self.key}", *options)
+        served = self.serving(*options, before=before)
         served.start()
         self.addCleanup(self.ended, served)
         return served
 
     def ended(self, served: Served) -> None:
-        """Stop it; no client may have left a traceback in the log."""
+        """Stop it; no client may have left a connection open, or a traceback in the log."""
+        all_closed(served)
         self.assertEqual(served.stop(), 0)
         for word in ("Traceback", "Unhandled", "[critical"):
             self.assertNotIn(word, served.log())
@@ -82,8 +100,8 @@ class TLSTests(TestCase):
 
     def counted(self, served: Served, ends: list[str]) -> None:
         """See that the handshakes ended so."""
-        until(lambda: len(served.handshakes()) >= len(ends), f"{ends}")
-        self.assertEqual(served.handshakes(), ends)
+        until(lambda: served.handshakes().total() >= len(ends), f"{ends}")
+        self.assertEqual(served.handshakes(), Counter(ends))
 
     def shown(self, served: Served, name: str | None = NAME) -> list[str]:
         """Return the names in the certificate that a new connection is shown."""
@@ -99,13 +117,13 @@ class TLSTests(TestCase):
         arguments = [*command, "-CAfile", str(self.root), "-verify_return_error", *options]
         done = subprocess.run(arguments, input=REQUEST, capture_output=True, timeout=DEADLINE, env=environment())
         said = (done.stdout + done.stderr).decode(errors="replace")
-        self.assertEqual("a page" in said, ok, said)
+        self.assertEqual(ANSWERED in said, ok, said)
         return said
 
     def curl(self, served: Served, *options: str, url: str = "", ok: bool | None = True) -> str:
         """Let curl fetch the page."""
         resolve = f"{NAME}:{served.port}:127.0.0.1"
-        url = url or f"https://{NAME}:{served.port}/"
+        url = url or f"https://{NAME}:{served.port}/v2/"
         program = required("curl", "curl")
         return run([program, "-sS", "--cacert", str(self.root), "--resolve", resolve, *options, url], ok=ok).stdout
 
@@ -113,9 +131,9 @@ class TLSTests(TestCase):
         """Curl verifies the chain and the name, and is spoken to in HTTP/1.1 even where it would like HTTP/2."""
         served = self.start()
         version = ["-w", "%{http_version} %{ssl_verify_result}"]
-        self.assertEqual(self.curl(served, "--http2", *version), "a page\n1.1 0")
-        self.assertEqual(self.curl(served, "--tls-max", "1.2", *version), "a page\n1.1 0")
-        self.counted(served, ["done TLSv1.3", "done TLSv1.2"])
+        self.assertEqual(self.curl(served, "--http2", *version), "{}1.1 0")
+        self.assertEqual(self.curl(served, "--tls-max", "1.2", *version), "{}1.1 0")
+        self.counted(served, ["TLSv1.3", "TLSv1.2"])
 
     def test_untrusting_client(self) -> None:
         """A client that does not trust the authority is counted as such."""
@@ -156,7 +174,7 @@ class TLSTests(TestCase):
         self.assertRegex(self.s_client(served, "-tls1_2"), r"Cipher is ECDHE-ECDSA-AES\d+-GCM-SHA\d+")
         self.assertIn("TLSv1.3, Cipher is TLS_", self.s_client(served, "-tls1_3"))
         self.assertIn("handshake failure", self.s_client(served, "-tls1_2", "-cipher", "AES128-SHA", ok=False))
-        self.counted(served, ["version", "version", "done TLSv1.2", "done TLSv1.3", "cipher"])
+        self.counted(served, ["version", "version", "TLSv1.2", "TLSv1.3", "cipher"])
 
     def test_resumption(self) -> None:
         """A client that comes back is let in by its ticket, in TLS 1.2 and 1.3."""
@@ -189,22 +207,22 @@ class TLSTests(TestCase):
         kept._context.check_hostname = False  # type: ignore[attr-defined]
 
         def ask() -> bytes:
-            kept.request("GET", "/")
+            kept.request("GET", "/v2/")
             return kept.getresponse().read()
 
-        self.assertEqual(ask(), b"a page\n")
+        self.assertEqual(ask(), b"{}")
         same = kept.sock
         self.renew("new.example.com")
 
         def renewed() -> bool:
-            self.assertEqual(ask(), b"a page\n")
+            self.assertEqual(ask(), b"{}")
             return "new.example.com" in self.shown(served)
 
         until(renewed, "renewed", step=0.1)
-        self.assertEqual(ask(), b"a page\n")
+        self.assertEqual(ask(), b"{}")
         self.assertIs(kept.sock, same)
         kept.close()
-        self.assertEqual(set(served.handshakes()), {"done TLSv1.3"})
+        self.assertEqual(set(served.handshakes()), {"TLSv1.3"})
         self.assertIn(f"{self.cert} is served from now on: {NAME}, new.example.com", served.log())
 
     def test_renewals_under_load(self) -> None:
@@ -235,7 +253,7 @@ class TLSTests(TestCase):
                 over.set()
             seen = set().union(*(client.result(DEADLINE) for client in clients))
         self.assertIn(f"renewal-{renewals // 2}.example.com", seen)
-        self.assertEqual(set(served.handshakes()), {"done TLSv1.3"})
+        self.assertEqual(set(served.handshakes()), {"TLSv1.3"})
 
     def test_sighup(self) -> None:
         """On SIGHUP the files are read at once."""
@@ -266,7 +284,7 @@ class TLSTests(TestCase):
         """What cannot be used ends the start with one line; what has expired is served, and the log says so."""
         good = self.cert.read_bytes()
         self.cert.write_text("nonsense")
-        refused = run(Served(f"--tls-cert={self.cert}", f"--tls-key={self.key}").arguments, ok=False)
+        refused = run(self.serving().arguments, ok=False)
         self.assertRegex(refused.stderr, r"\Asdr: \S+/cert: there is no certificate in it;[^\n]+\n\Z")
         self.cert.write_bytes(good)
         self.renew(days=-0.5)
@@ -276,7 +294,7 @@ class TLSTests(TestCase):
 
     def test_handshake_deadline(self) -> None:
         """A client that connects and says nothing, or little, is cut off."""
-        served = self.start("--handshake=1")
+        served = self.start("--handshake-timeout=1")
         for said in (b"", b"\x16\x03\x01\x02"):
             began = time.monotonic()
             with served.plain() as raw:
@@ -311,8 +329,8 @@ class TLSTests(TestCase):
             with served.plain() as raw:
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # leaves with a reset
                 raw.sendall(said)
-        until(lambda: len(served.handshakes()) >= 6, "counted")
-        self.assertEqual(self.curl(served), "a page\n")
+        until(lambda: served.handshakes().total() >= 6, "counted")
+        self.assertEqual(self.curl(served), "{}")
 
     def test_privileges(self) -> None:
         """A key that only root can read serves after privileges are dropped; that its renewal will not is told."""
@@ -320,7 +338,7 @@ class TLSTests(TestCase):
             missing("dropping privileges needs root")
         self.folder.chmod(0o755)
         self.key.chmod(0o600)
-        served = self.start("--uid=65534")
+        served = self.start(before=["--uid=65534"])
         served.send(signal.SIGHUP)
         said = f"{self.key}: it cannot be read: Permission denied; let the user with id 65534 read it"
         until(lambda: said in served.log(), said)

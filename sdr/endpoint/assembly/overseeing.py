@@ -30,6 +30,7 @@ from sdr.endpoint.connections.gate import Gate
 from sdr.endpoint.connections.limits import Limits
 from sdr.endpoint.life import draining
 from sdr.endpoint.life.draining import Draining
+from sdr.endpoint.life.log_file import LoggedServices, log_of
 from sdr.endpoint.life.notify import sender, watchdog_seconds
 from sdr.endpoint.life.reloading import Reconfiguring, Reloading, Step
 from sdr.endpoint.life.signals import SignalService
@@ -95,6 +96,8 @@ class Overseeing:
         polled: Callable[[], object] = lambda: None,
     ) -> None:
         self.settings = options.settings
+        #: All that runs; whoever puts it together adds to it.
+        self.services = LoggedServices(log_of(options.parent))
         self._reactor = reactor
         self._catalog = catalog
         self._answering = answering
@@ -114,17 +117,18 @@ class Overseeing:
             saved,
             after_poll,
         )
-        self._supervision = SupervisionService(reactor, sender(os.environ), watchdog_seconds(os.environ), self._status)
+        #: Tells a service manager; started once all that listens does.
+        self.supervision = SupervisionService(reactor, sender(os.environ), watchdog_seconds(os.environ), self._status)
         self._draining = Draining(
             reactor,
             listening,
             answering.connections,
             lambda: self.settings.drain,
             self._end,
-            lambda count: self._supervision.stopping(f"draining; connections: {count}"),
+            lambda count: self.supervision.stopping(f"draining; connections: {count}"),
         )
         steps = list(self._reload_steps(options, in_thread))
-        self._reloading = Reloading(steps, self._supervision.reloading, self._supervision.reloaded)
+        self._reloading = Reloading(steps, self.supervision.reloading, self.supervision.reloaded)
 
     def admin(self) -> Iterator[Service]:
         """Return the listener for health and metrics, if there is one.
@@ -147,8 +151,8 @@ class Overseeing:
             lambda where: f"health and metrics on {', '.join(where)}",
         )
 
-    def last(self) -> Iterator[Service]:
-        """Return what is started after all else, and stops before it."""
+    def signals(self) -> Iterator[Service]:
+        """Return what is started before anything listens: who sees it listen may send a signal."""
         yield self._reloading
         yield SignalService(
             self._reactor,
@@ -156,11 +160,9 @@ class Overseeing:
                 signal.SIGTERM: self._draining.terminate,
                 signal.SIGINT: self._draining.terminate,
                 signal.SIGHUP: self._reloading.reload,
-                signal.SIGUSR1: self._answering.reopen,
+                signal.SIGUSR1: self._reopen,
             },
         )
-        # What listens is ready before anybody is told so.
-        yield self._supervision
 
     def greeting(self, where: Sequence[str]) -> str:
         """Return the line that says what this endpoint is."""
@@ -207,6 +209,11 @@ class Overseeing:
     def _take_on(self, values: dict[str, Any]) -> None:
         self.settings = read_settings(values)
         self._answering.take_on(self.settings, values)
+
+    def _reopen(self) -> None:
+        if self.services.log is not None:
+            self.services.log.reopen()
+        self._answering.reopen()
 
     def _end(self) -> None:
         with suppress(ReactorNotRunning):  # a second signal: it is ending already

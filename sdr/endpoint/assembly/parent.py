@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prometheus_client.registry import Collector
-from twisted.application.service import MultiService
 
 from sdr.catalog.lookups import ManifestLookup
 from sdr.catalog.saved import SavedCatalog
@@ -78,15 +77,16 @@ class Parent:
             [self._listening],
             self._pool.catch_up,
         )
-        self.services = MultiService()
+        self.services = overseeing.services
         # The last one stops first.
         for service in (
             *([] if self._access_log is None else [AccessLogService(self._access_log)]),
             overseeing.polling,
             *overseeing.admin(),
+            *overseeing.signals(),
             self._listening,
             self._pool,
-            *overseeing.last(),
+            overseeing.supervision,
         ):
             service.setServiceParent(self.services)
 

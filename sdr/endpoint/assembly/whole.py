@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from prometheus_client.registry import Collector
-from twisted.application.service import MultiService
 
 from sdr.catalog.saved import SavedCatalog
 from sdr.catalog.service import V1Service
@@ -48,15 +47,16 @@ class Whole:
             addresses += [(each, secure) for each in read_addresses(reactor, "--tls", settings.tls.listen, os.environ)]
         self._listening = ListeningService("listening", addresses, lambda where: overseeing.greeting(where))
         overseeing = Overseeing(options, reactor, knowing.catalog, saved, knowing.in_thread, self, [self._listening])
-        self.services = MultiService()
+        self.services = overseeing.services
         # The last one stops first.
         for service in (
             overseeing.polling,
             V1Service(knowing.v1),
             *serving.services(),
             *overseeing.admin(),
+            *overseeing.signals(),
             self._listening,
-            *overseeing.last(),
+            overseeing.supervision,
         ):
             service.setServiceParent(self.services)
 

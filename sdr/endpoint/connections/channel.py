@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, Request
 
 from sdr.endpoint.connections.body import BadBody, Chunked, Sized
-from sdr.endpoint.connections.connections import Connections
+from sdr.endpoint.connections.connections import FIRST_REQUEST_SECONDS, Connections
 from sdr.endpoint.connections.strict import BAD, Head, Refusal, read_head, refuse_early
 
 #: Requests of one connection that are answered before others have their turn.
@@ -53,8 +53,8 @@ class Channel(HTTPChannel):
     def connectionMade(self) -> None:
         """Wait for the first request, for as long as it may take to come."""
         super().connectionMade()
-        self._connections.serves(self)
         self.setTimeout(self._limits.request_seconds)
+        self._connections.serves(self)
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes of this request, or of those after it."""
@@ -187,11 +187,14 @@ class Channel(HTTPChannel):
             self._read()
 
     def drain(self) -> None:
-        """End now if no request is under way, and after its answer elsewhere."""
+        """End now if no request is under way, and after its answer elsewhere; a new client may make its request yet."""
         self._draining = True
         if self._answering:
             self.persistent = 0
             self.requests[0].responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        elif not (self._answered or self._receiving or self._over):
+            # It may be on its way, and no client asks again what the first request of a connection did not get.
+            self.setTimeout(min(FIRST_REQUEST_SECONDS, self._limits.request_seconds))
         elif not self._receiving and not self._over:
             self._close(self.abortTimeout)
 

@@ -10,6 +10,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from sdr.endpoint.connections.addresses import Address, group_of
 from sdr.endpoint.connections.limits import Limits
 
+#: While the endpoint drains, a client that has only just connected gets so many seconds for what it came to ask.
+FIRST_REQUEST_SECONDS = 2.0
 #: Connections that were to make room and are not closed yet may be so many beyond the limit.
 STILL_CLOSING = 64
 
@@ -18,7 +20,7 @@ class Draining(Protocol):
     """A connection that can be asked to end."""
 
     def drain(self) -> None:
-        """End now if no request is under way, and after its answer elsewhere."""
+        """End soon if no request is under way, and after its answer elsewhere."""
 
 
 class Aborting(Protocol):
@@ -104,6 +106,8 @@ class Connections:
     def serves(self, channel: Draining) -> None:
         """Remember who speaks HTTP on a connection."""
         self._channels[channel] = None
+        if self.draining:  # its connection was let in before
+            channel.drain()
 
     def waits(self, channel: Draining) -> None:
         """Note that a connection was answered and waits for a next request."""

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sdr.endpoint.connections.addresses import NOBODY, Address, Trusted, read_address
-from sdr.endpoint.connections.connections import Connections
+from sdr.endpoint.connections.connections import FIRST_REQUEST_SECONDS, Connections
 from sdr.endpoint.connections.proxy_protocol import Absent, Bad, NeedMore, Source, read_header
 
 
@@ -129,11 +129,13 @@ class Gated(ProtocolWrapper):
 
     def _too_late(self) -> None:
         self._header_clock = None
-        self._refuse("slow proxy header")
+        draining = self.factory.connections.draining and not self._header
+        self._refuse(None if draining else "slow proxy header")
 
     def drain(self) -> None:
-        """End: nobody speaks on this connection yet."""
-        self._refuse(None)
+        """End soon: nobody speaks on this connection yet, but a header and a request may be on their way."""
+        if self._header_clock is not None and not self._header:
+            self._header_clock.reset(min(FIRST_REQUEST_SECONDS, self.factory.limits.request_seconds))
 
     def _refuse(self, reason: str | None) -> None:
         self._stop_waiting()

@@ -30,10 +30,21 @@ class SignalService(Service):
         self._calls = calls
         self._shared = shared
         self._before: dict[signal.Signals, Any] = {}
+        self._catches = False
+
+    def privilegedStartService(self) -> None:
+        """Catch the signals: most of them end a program that does not, and who sees it listen may send one."""
+        super().privilegedStartService()
+        self._catch_all()
 
     def startService(self) -> None:
-        """Catch the signals."""
+        """Catch the signals, unless they are; those that came before are seen to once the reactor runs."""
         super().startService()
+        if not self._catches:
+            self._catch_all()
+
+    def _catch_all(self) -> None:
+        self._catches = True
         for number in self._calls:
             if number in _REACTORS_OWN:
                 # Twisted's own would end the process by the same signal again: an exit code of -15 and not 0.
@@ -45,6 +56,7 @@ class SignalService(Service):
     def stopService(self) -> None:
         """Put them back, but those that end the program: it is ending already."""
         super().stopService()
+        self._catches = False
         for number in self._calls:
             if number not in _REACTORS_OWN:
                 signal.signal(number, self._before[number] or signal.SIG_DFL)
