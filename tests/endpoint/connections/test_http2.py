@@ -464,7 +464,6 @@ class ChoiceTests(SiteCase):
             context = ssl.create_default_context(cafile=folder)
             context.set_alpn_protocols(offered)
             client = Client(gate.buildProtocol(PEER), self.reactor, context, "r.example.com", None)
-            client.wire.setTcpNoDelay = lambda _: None  # type: ignore[attr-defined]
             client.shake()
             self.assertEqual(client.tls.selected_alpn_protocol(), offered[0] if offered else None)
             if offered[:1] != ["h2"]:
