@@ -23,7 +23,10 @@ MAY_IMPORT = {
     "cli": {"registry", "tree", "stores", "publish"},
 }
 #: What only the endpoint needs, and what only the publishing side needs: modules of other projects.
-ENDPOINT_ONLY = {"twisted", "treq", "zope", "OpenSSL", "service_identity"}
+ENDPOINT_ONLY = {
+    *("twisted", "treq", "zope", "OpenSSL", "service_identity"),
+    *("prometheus_client", "h2", "hyperframe", "priority"),
+}
 PUBLISHING_ONLY = {module for modules in EXTRAS.values() for module in modules}
 #: The distributions that have another name than their module.
 DISTRIBUTIONS = {"swiftclient": "python-swiftclient", "openstack": "openstacksdk"}
@@ -68,7 +71,6 @@ PURE = (
     "endpoint/scrubbing.py",
     "endpoint/settings.py",
     "endpoint/timestamps.py",
-    "endpoint/tls/interface.py",
     "endpoint/tls/options.py",
 )
 
