@@ -3,20 +3,24 @@
 import os
 import ssl
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes
 from hyperframe.frame import DataFrame, Frame, HeadersFrame, PingFrame, PriorityFrame, RstStreamFrame, SettingsFrame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 
 from sdr.endpoint.connections.gate import Gate
 from sdr.endpoint.connections.limits import Limits
+from sdr.endpoint.files import TreeFiles
 from sdr.endpoint.tls.certificates import parse_certificate
 from sdr.endpoint.tls.serving import HTTP2, PyOpenSSL
 from sdr.registry.grammar import Digest
@@ -24,10 +28,13 @@ from sdr.tree.keys import blob_key
 from tests.endpoint.connections.h2_client import H2Client, TLSTransport
 from tests.endpoint.connections.responses import read_all
 from tests.endpoint.connections.test_channel import Quick, Slow
+from tests.endpoint.serving import STALL_SECONDS
 from tests.endpoint.sites import SiteCase
 from tests.endpoint.tls.authority import Authority
 from tests.endpoint.tls.test_serving import Client
-from tests.endpoint.trees import BODY, DIGEST, write
+from tests.endpoint.trees import BODY, DIGEST, at_once, write
+
+R = TypeVar("R")
 
 PEER = IPv4Address("TCP", "192.0.2.7", 4)
 BLOB = b"0123456789" * 30_000
@@ -224,6 +231,47 @@ class LimitTests(H2Case):
         self.assertEqual(self.refused, ["stalled reader"])
         self.assert_nothing_stays()
         self.assertEqual(len(os.listdir(FILES)), before)
+
+    def test_little_ahead(self) -> None:
+        """Of a large file little is read before the client's socket takes it, however much room the client claims."""
+        data = b"0123456789" * 500_000
+        write(self.folder, blob_key(Digest.of(data)), data)
+        reads: list[object] = []
+
+        def counted(call: Callable[[], R], /) -> Deferred[R]:
+            reads.append(call)
+            return at_once(call)
+
+        root = Resource()
+        root.putChild(b"tree", TreeFiles(os.path.abspath(self.folder), counted, self.reactor, STALL_SECONDS))
+        client = self.converse(root, window=2**31 - 1)
+        client.conn.increment_flow_control_window(2**31 - 1 - 65535)
+        client.pump()
+        producer: Any = client.transport.producer
+        producer.pauseProducing()
+        stream = client.begin(f"/tree/{blob_key(Digest.of(data))}")
+        self.assertEqual(len(reads), 2, "it is opened, and its first piece is read")
+        producer.resumeProducing()
+        client.pump()
+        self.assertTrue(client.answers[stream].body == data)
+        self.assertTrue(client.answers[stream].ended)
+        self.assert_nothing_stays()
+
+    def test_room_by_settings(self) -> None:
+        """A client that makes room by its settings alone is sent the rest."""
+        client = self.converse(self.root, window=0)
+        client.acknowledges = False
+        stream = client.begin("/v2/")
+        self.assertEqual((client.answers[stream].status, client.answers[stream].ended), (200, False))
+        client.conn.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 50_000})
+        client.pump()
+        self.assertEqual((client.answers[stream].body, client.answers[stream].ended), (b"{}", True))
+        file = client.begin(BLOB_PATH)
+        self.assertEqual(len(client.answers[file].body), 50_000)
+        client.conn.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 60_000})
+        client.pump()
+        self.assertEqual(client.answers[file].body, BLOB[:60_000])
+        self.assert_nothing_stays()
 
     def test_client_takes_a_little(self) -> None:
         """A client that takes something now and then has more time."""
