@@ -59,6 +59,7 @@ PURE = (
     "endpoint/connections/limits.py",
     "endpoint/connections/proxy_protocol.py",
     "endpoint/connections/strict.py",
+    "endpoint/destinations.py",
     "endpoint/v1_answers.py",
     "endpoint/fallback.py",
     "endpoint/rules.py",

@@ -25,7 +25,7 @@ from sdr.catalog.searches import Searches
 from sdr.catalog.service import PollingService, V1Service
 from sdr.catalog.sources import DirectorySource, ListingSource
 from sdr.catalog.v1_catalog import V1Catalog
-from sdr.cdn.locations import CDN, OLD_TREE, OWN_TREE, BaseURL, OwnTree, RemoteCDN
+from sdr.cdn.locations import OLD_TREE, OWN_TREE, BaseURL
 from sdr.endpoint.access import FORMS
 from sdr.endpoint.access_log import AccessLog, AccessLogService
 from sdr.endpoint.accounting import Accounting
@@ -36,12 +36,12 @@ from sdr.endpoint.admin.hosts import hosts
 from sdr.endpoint.admin.metrics import Metrics
 from sdr.endpoint.admin.options import AdminSettings
 from sdr.endpoint.admin.readiness import Readiness, readiness
-from sdr.endpoint.admin.routes import host_of
 from sdr.endpoint.admin.web import admin_root
 from sdr.endpoint.config import BadConfig
 from sdr.endpoint.connections.connections import Connections
 from sdr.endpoint.connections.gate import Gate
 from sdr.endpoint.connections.limits import Limits
+from sdr.endpoint.destinations import cdn_hosts_of, cdns_of, rules_of
 from sdr.endpoint.files import TreeFiles, old_headers_of
 from sdr.endpoint.life.changes import Changes
 from sdr.endpoint.life.draining import Draining
@@ -51,7 +51,6 @@ from sdr.endpoint.life.signals import SignalService
 from sdr.endpoint.life.supervision import SupervisionService
 from sdr.endpoint.listening import ListeningService
 from sdr.endpoint.options import Options
-from sdr.endpoint.rules import Rules
 from sdr.endpoint.settings import BadSetting, Settings, read_settings
 from sdr.endpoint.site import EndpointSite
 from sdr.endpoint.sockets import Address, BadAddress, read_addresses
@@ -96,8 +95,9 @@ class _Endpoint:
 
     def __init__(self, options: Options, reactor: Any) -> None:
         self.settings = settings = options.settings
+        self._first_values = dict(options.first_values)
         self._reactor = reactor
-        self._metrics = Metrics(_cdn_hosts(settings), [each for each in Outcome if each is not Outcome.DONE])
+        self._metrics = Metrics(cdn_hosts_of(settings), [each for each in Outcome if each is not Outcome.DONE])
         saved = None if settings.state_dir is None else SavedCatalog(settings.state_dir)
         tree = self._source(settings.store)
         self._catalog = catalog = Catalog(
@@ -118,7 +118,7 @@ class _Endpoint:
             catalog, Poll(catalog, self._in_thread), reactor, settings.poll, random.random, self._in_thread, saved,
             self._watch.polled,
         )  # fmt: skip
-        self._questions = Questions(Knowledge(catalog, v1, searches), _rules(settings))
+        self._questions = Questions(Knowledge(catalog, v1, searches), rules_of(settings))
         self._connections = Connections(settings.limits, reactor, self._metrics.refused)
         self._access_log = None
         if settings.access_log is not None:
@@ -238,7 +238,7 @@ class _Endpoint:
         return () if self._certificates is None else self._certificates.certificates()
 
     def _hosts(self) -> tuple[str, ...]:
-        return hosts(self.settings.public_url, _cdns(self.settings))
+        return hosts(self.settings.public_url, cdns_of(self.settings))
 
     def _greeting(self, where: Sequence[str]) -> str:
         settings = self.settings
@@ -252,18 +252,24 @@ class _Endpoint:
     def _reload_steps(self, options: Options) -> Iterator[Step]:
         def read() -> dict[str, Any]:
             values = options.read_again()
-            read_settings(values)
+            self._settings_of(values)
             return values
 
-        yield Reconfiguring(dict(options.first_values), read, self._in_thread, self._take_on, (BadConfig, BadSetting))
+        yield Reconfiguring(self._first_values, read, self._in_thread, self._take_on, (BadConfig, BadSetting))
         if self._certificates is not None:
             yield self._certificates.reload
         yield self._polling.poll_now
 
+    def _settings_of(self, values: dict[str, Any]) -> Settings:
+        if values["access-log"] == self._first_values["access-log"]:
+            # It is open: whether it could be opened now, perhaps with less privileges, does not matter.
+            values = {**values, "access-log": None}
+        return read_settings(values)
+
     def _take_on(self, values: dict[str, Any], _: Changes) -> None:
-        self.settings = settings = read_settings(values)
-        self._questions.rules = _rules(settings)
-        self._metrics.lead_to(_cdn_hosts(settings))
+        self.settings = settings = self._settings_of(values)
+        self._questions.rules = rules_of(settings)
+        self._metrics.lead_to(cdn_hosts_of(settings))
 
     def _reopen(self) -> None:
         if self._access_log is not None:
@@ -287,29 +293,6 @@ class _Endpoint:
         pool._factory.noisy = False
         agent = Agent(self._reactor, connectTimeout=LOOK_SECONDS, pool=pool)
         return HTTPSource(store.text, agent, self._reactor, pool.closeCachedConnections)
-
-
-def _rules(settings: Settings) -> Rules:
-    public = settings.public_url
-    public_url = None if public is None else public.text
-    old_cdn: CDN | None = None
-    if settings.v1_store is not None:
-        old_cdn = OwnTree(public_url, OLD_TREE) if settings.v1_cdn is None else RemoteCDN(settings.v1_cdn.text)
-    return Rules(
-        RemoteCDN(settings.cdn.text) if isinstance(settings.cdn, BaseURL) else OwnTree(public_url),
-        inline=settings.inline,
-        browse=settings.browse,
-        public_host=None if public is None else host_of(public.text),
-        old_cdn=old_cdn,
-    )
-
-
-def _cdns(settings: Settings) -> list[BaseURL]:
-    return [each for each in (settings.cdn, settings.v1_cdn) if isinstance(each, BaseURL)]
-
-
-def _cdn_hosts(settings: Settings) -> list[str]:
-    return [host_of(each.text) for each in _cdns(settings)]
 
 
 def _child(path: str) -> bytes:
