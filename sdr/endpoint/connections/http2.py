@@ -160,6 +160,9 @@ class H2Channel(H2Connection):
     def _handlePriorityUpdate(self, event: Any) -> None:
         """Do nothing: such wishes are deprecated (RFC 9113, section 5.3), and too many would make Twisted fail."""
 
+    def _handleWindowUpdate(self, event: Any) -> None:
+        """Do nothing yet: what there is room for is sent once all that the client says has been heard."""
+
     def remainingOutboundWindow(self, streamID: int) -> int:
         """Return how much of an answer may be written now: not all that the client might take, but little ahead.
 
@@ -207,7 +210,14 @@ class H2Channel(H2Connection):
     def _give_up(self, stream: int, reason: str) -> None:
         self._connections.refused(reason)
         self.streams[stream].connectionLost(Failure(ConnectionLost(reason)))
-        self.conn.reset_stream(stream, ErrorCodes.CANCEL)
+        self._reset(stream, ErrorCodes.CANCEL)
+
+    def abortRequest(self, streamID: int) -> None:
+        """End an answer that does not come whole; Twisted would call that no error."""
+        self._reset(streamID, ErrorCodes.INTERNAL_ERROR)
+
+    def _reset(self, stream: int, code: ErrorCodes) -> None:
+        self.conn.reset_stream(stream, code)
         if self._tryToWriteControlData():
             self._requestDone(stream)
 
