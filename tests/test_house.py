@@ -23,7 +23,10 @@ MAY_IMPORT = {
     "cli": {"registry", "tree", "stores", "publish"},
 }
 #: What only the endpoint needs, and what only the publishing side needs: modules of other projects.
-ENDPOINT_ONLY = {"twisted", "treq", "zope", "OpenSSL", "service_identity"}
+ENDPOINT_ONLY = {
+    *("twisted", "treq", "zope", "OpenSSL", "service_identity"),
+    *("prometheus_client", "h2", "hyperframe", "priority"),
+}
 PUBLISHING_ONLY = {module for modules in EXTRAS.values() for module in modules}
 #: The distributions that have another name than their module.
 DISTRIBUTIONS = {"swiftclient": "python-swiftclient", "openstack": "openstacksdk"}
@@ -40,15 +43,36 @@ PURE = (
     "catalog/memory.py",
     "catalog/budget.py",
     "cdn/locations.py",
+    "endpoint/access.py",
+    "endpoint/admin/hosts.py",
+    "endpoint/admin/options.py",
+    "endpoint/admin/readiness.py",
+    "endpoint/admin/routes.py",
+    "endpoint/admin/standing.py",
+    "endpoint/admin/tallies.py",
     "endpoint/answer.py",
     "endpoint/answers.py",
+    "endpoint/config.py",
+    "endpoint/connections/addresses.py",
+    "endpoint/connections/body.py",
+    "endpoint/connections/forwarded.py",
+    "endpoint/connections/limits.py",
+    "endpoint/connections/proxy_protocol.py",
+    "endpoint/connections/strict.py",
+    "endpoint/destinations.py",
     "endpoint/v1_answers.py",
     "endpoint/fallback.py",
     "endpoint/rules.py",
     "endpoint/front.py",
     "endpoint/paging.py",
+    "endpoint/life/changes.py",
+    "endpoint/life/notify.py",
     "endpoint/ranges.py",
+    "endpoint/request_ids.py",
+    "endpoint/scrubbing.py",
     "endpoint/settings.py",
+    "endpoint/timestamps.py",
+    "endpoint/tls/options.py",
 )
 
 
@@ -119,6 +143,16 @@ class HouseTests(SynchronousTestCase):
                 if isinstance(node, ast.ImportFrom) and node.module == "twisted.internet":
                     names_it = "reactor" in [alias.name for alias in node.names]
                     self.assertFalse(names_it and (path != "endpoint/tap.py" or node in tree.body), path)
+
+    def test_http2_is_optional(self) -> None:
+        """What HTTP/2 needs is imported where it was asked for, and not before."""
+        needed = {"h2", "hyperframe", "hpack", "priority"}
+        for path, imported in modules().items():
+            if path != "endpoint/connections/http2.py":
+                self.assertEqual({name.split(".")[0] for name in imported} & needed, set(), path)
+            tree = ast.parse((ROOT / "sdr" / path).read_text())
+            at_once = [node.module for node in tree.body if isinstance(node, ast.ImportFrom)]
+            self.assertNotIn("sdr.endpoint.connections.http2", at_once, path)
 
     def test_every_package_ships(self) -> None:
         """The list of packages, which is kept by hand, has every one."""

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IReactorTime, ITCPTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import Request
@@ -174,7 +174,10 @@ class TreeFiles(Resource):
         if failure.check(CancelledError):  # the client has left
             return
         self._log.failure("cannot serve {key}", failure, key=key)
-        if request.startedWriting:
+        if request.startedWriting and request.transport is None:
+            # The same over HTTP/2, where a request has no transport of its own: its stream is reset.
+            cast(ITCPTransport, request.channel).abortConnection()
+        elif request.startedWriting:
             # Half of the file was promised: closing is the only way to say that it does not come.
             request.loseConnection()
         else:

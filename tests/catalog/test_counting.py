@@ -1,5 +1,7 @@
 """Tests of what is told of looks and polls, to be counted."""
 
+from typing import Any
+
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
@@ -72,7 +74,7 @@ class V1LookTests(SynchronousTestCase):
         self.old = MemorySource()
         self.v1 = V1Catalog(MemorySource({}), self.old, Clock(), 30.0, at_once, self.looked.append)
 
-    def look(self, lookup: V1Lookup[object]) -> None:
+    def look(self, lookup: V1Lookup[Any]) -> None:
         """Look."""
         with capturedLogs():
             self.successResultOf(self.v1.look(lookup))

@@ -12,7 +12,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from sdr.endpoint.access import FORMS, Access, combined_line, json_access_line
-from sdr.endpoint.access_log import AccessLog
+from sdr.endpoint.access_log import AccessLog, AccessLogService
 
 ACCESS = Access(
     at=1_000_000_000.25,
@@ -187,3 +187,39 @@ class FileTests(SynchronousTestCase):
         log.reopen()
         log.close()
         os.fstat(1)
+
+
+class ServiceTests(SynchronousTestCase):
+    """The service that has the file open."""
+
+    def setUp(self) -> None:
+        """Have one."""
+        self.path = Path(self.mktemp()).absolute()
+        self.log = AccessLog(str(self.path), lambda access: access.target)
+        self.service = AccessLogService(self.log)
+        self.addCleanup(self.log.close)
+
+    def test_open(self) -> None:
+        """The file is opened once, as long as the program may, and closed at the end."""
+        before = len(os.listdir("/proc/self/fd"))
+        self.service.privilegedStartService()
+        self.path.unlink()
+        self.service.startService()
+        self.assertFalse(self.path.exists())
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before + 1)
+        self.service.stopService()
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+
+    def test_unprivileged(self) -> None:
+        """A program that starts without privileges opens it as it starts; started again, it opens it again."""
+        for _ in range(2):
+            self.service.startService()
+            self.log.write(ACCESS)
+            self.service.stopService()
+        self.assertEqual(len(self.path.read_text().splitlines()), 2)
+
+    def test_mistake(self) -> None:
+        """A file that cannot be opened ends the program with one line."""
+        self.path.mkdir()
+        error = self.assertRaises(SystemExit, self.service.startService)
+        self.assertEqual(error.code, f"sdr: --access-log {self.path}: it cannot be written: Is a directory")

@@ -59,6 +59,7 @@ class CommandLineTests(SynchronousTestCase):
                 "admin": [],
                 "ready-max-age": None,
                 "drain": "30",
+                "workers": "1",
                 "max-connections": "4096",
                 "max-connections-per-address": "256",
                 "request-timeout": "20",
@@ -147,6 +148,7 @@ class FileTests(SynchronousTestCase):
         lines = {
             Kind.LIST: '["9090"]',
             Kind.NUMBER: "1",
+            Kind.NUMBER_OR_AUTO: "1",
             Kind.FLAG: "true",
             Kind.PATH: '"x"',
             Kind.PLACE: '"./x"',

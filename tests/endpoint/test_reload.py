@@ -152,6 +152,18 @@ class ReloadTests(ReloadCase):
         self.assertEqual(self.flushLoggedErrors(), [])
         self.assertTrue(str(self.location()).startswith("https://cdn.example.com/"))
 
+    def test_access_log_without_privileges(self) -> None:
+        """An access log that is open, and could not be opened now, does not keep other options from being taken on."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        text = f'{self.first}access-log = "{folder}/log"\n'
+        self.begin(text)
+        (folder / "log").unlink()
+        folder.rmdir()
+        self.assertEqual(self.reload(f"{text}browse = true\n"), ["changed: browse"])
+        (line,) = self.reload(text.replace("/log", "/other"))
+        self.assertIn("--access-log", line)
+
     def test_without_a_file(self) -> None:
         """Without a file it is the catalog alone that is read again."""
         self.start()

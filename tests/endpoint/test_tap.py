@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from sdr.endpoint.tap import makeService
 from tests.catalog.v1_stores import TOP, old_store
 from tests.endpoint.trees import write, write_tree
-from tests.endpoint.whole import CDN, Reactor, WholeCase, options
+from tests.endpoint.whole import CDN, SIGNALS, Reactor, WholeCase, options
 
 
 class PluginTests(SynchronousTestCase):
@@ -78,6 +78,22 @@ class ServiceTests(WholeCase):
             stopping = service.stopService()
             self.successResultOf(stopping)
             self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_never_started(self) -> None:
+        """An endpoint that was never started can be stopped, and changes no signal."""
+        before = [signal.getsignal(number) for number in SIGNALS]
+        service: Any = makeService(options("--cdn", CDN, "--store", str(self.tree), "--admin", "9090"), self.reactor)
+        self.successResultOf(service.stopService())
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.assertEqual([signal.getsignal(number) for number in SIGNALS], before)
+
+    def test_started_again(self) -> None:
+        """An endpoint that was stopped can be started again."""
+        service = self.start()
+        self.successResultOf(service.stopService())
+        self.reactor.tcpServers.clear()
+        service.startService()
+        self.assertIn(b"HTTP/1.1 200 ", self.raw("/v2/"))
 
     def test_search(self) -> None:
         """Docker search finds what is published, with --browse."""

@@ -9,13 +9,14 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import CannotListenError, ConnectionDone
-from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from sdr.endpoint.tap import Options, makeService
 from tests.endpoint.connections.responses import Sent, read_all
 from tests.endpoint.trees import write_tree
+from tests.endpoint.wires import Wire
 
 CDN = "https://cdn.example.com/tree"
 CLIENT = IPv4Address("TCP", "192.0.2.1", 4)
@@ -98,11 +99,14 @@ class WholeCase(SynchronousTestCase):
         if service.running:
             self.successResultOf(service.stopService())
 
-    def connect(self, port: int = 5000, peer: Any = CLIENT) -> tuple[Any, StringTransport]:
+    def factory(self, port: int = 5000) -> Any:
+        """Return what is listened for on a port."""
+        return next(factory for number, factory, _, _ in self.reactor.tcpServers if number == port)
+
+    def connect(self, port: int = 5000, peer: Any = CLIENT) -> tuple[Any, Wire]:
         """Open a connection."""
-        factory = next(factory for number, factory, _, _ in self.reactor.tcpServers if number == port)
-        protocol: Any = factory.buildProtocol(peer)
-        transport = StringTransport(peerAddress=peer)
+        protocol: Any = self.factory(port).buildProtocol(peer)
+        transport = Wire(peerAddress=peer)
         protocol.makeConnection(transport)
         return protocol, transport
 
@@ -110,8 +114,8 @@ class WholeCase(SynchronousTestCase):
         """Send a request's head on a connection of its own, and return what comes back."""
         protocol, transport = self.connect(port, peer)
         protocol.dataReceived(head.encode("latin-1"))
-        protocol.connectionLost(Failure(ConnectionDone()))
         value: bytes = transport.value()
+        protocol.connectionLost(Failure(ConnectionDone()))
         return value
 
     def ask(self, path: str, method: str = "GET", *headers: str, port: int = 5000, peer: Any = CLIENT) -> Sent:

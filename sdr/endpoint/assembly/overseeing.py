@@ -23,11 +23,11 @@ from sdr.endpoint.admin.gauges import Expiring, Gauges, OpenConnections
 from sdr.endpoint.admin.hosts import hosts
 from sdr.endpoint.admin.readiness import Readiness, readiness
 from sdr.endpoint.admin.web import admin_root
-from sdr.endpoint.assembly.serving import cdns
 from sdr.endpoint.config import BadConfig
 from sdr.endpoint.connections.connections import Connections
 from sdr.endpoint.connections.gate import Gate
 from sdr.endpoint.connections.limits import Limits
+from sdr.endpoint.destinations import cdns_of
 from sdr.endpoint.life import draining
 from sdr.endpoint.life.draining import Draining
 from sdr.endpoint.life.log_file import LoggedServices, log_of
@@ -96,6 +96,7 @@ class Overseeing:
         polled: Callable[[], object] = lambda: None,
     ) -> None:
         self.settings = options.settings
+        self._first_values = dict(options.first_values)
         #: All that runs; whoever puts it together adds to it.
         self.services = LoggedServices(log_of(options.parent))
         self._reactor = reactor
@@ -188,16 +189,16 @@ class Overseeing:
         return f"catalog {state}; repositories: {count}, connections: {self._answering.connections.open()}"
 
     def _hosts(self) -> tuple[str, ...]:
-        return hosts(self.settings.public_url, cdns(self.settings))
+        return hosts(self.settings.public_url, cdns_of(self.settings))
 
     def _reload_steps(self, options: Options, in_thread: Any) -> Iterator[Step]:
         def read() -> dict[str, Any]:
             values = options.read_again()
-            read_settings(values)
+            self._settings_of(values)
             return values
 
         yield Reconfiguring(
-            dict(options.first_values),
+            self._first_values,
             read,
             in_thread,
             lambda values, _: self._take_on(values),
@@ -206,8 +207,14 @@ class Overseeing:
         yield from self._answering.reload_steps()
         yield self.polling.poll_now
 
+    def _settings_of(self, values: dict[str, Any]) -> Settings:
+        if values["access-log"] == self._first_values["access-log"]:
+            # It is open: whether it could be opened now, perhaps with less privileges, does not matter.
+            values = {**values, "access-log": None}
+        return read_settings(values)
+
     def _take_on(self, values: dict[str, Any]) -> None:
-        self.settings = read_settings(values)
+        self.settings = self._settings_of(values)
         self._answering.take_on(self.settings, values)
 
     def _reopen(self) -> None:

@@ -7,17 +7,16 @@ from twisted.application.service import Service
 from twisted.internet.interfaces import IProtocolFactory
 
 from sdr.catalog.sources import InThread
-from sdr.cdn.locations import CDN, OLD_TREE, OWN_TREE, BaseURL, OwnTree, RemoteCDN
+from sdr.cdn.locations import OLD_TREE, OWN_TREE
 from sdr.endpoint.access import FORMS
 from sdr.endpoint.access_log import AccessLog, AccessLogService
 from sdr.endpoint.accounting import Accounting
 from sdr.endpoint.admin.metrics import Metrics
-from sdr.endpoint.admin.routes import host_of
 from sdr.endpoint.assembly.knowing import Knowing
 from sdr.endpoint.connections.connections import Connections
 from sdr.endpoint.connections.gate import Gate
+from sdr.endpoint.destinations import cdn_hosts_of, rules_of
 from sdr.endpoint.files import TreeFiles, old_headers_of
-from sdr.endpoint.rules import Rules
 from sdr.endpoint.settings import Settings
 from sdr.endpoint.site import EndpointSite
 from sdr.endpoint.tls.acme import WELL_KNOWN, Challenges
@@ -82,7 +81,7 @@ class Serving:
     def take_on(self, settings: Settings) -> None:
         """Go by other settings from the next question on, as far as that goes without a restart."""
         self.questions.rules = rules_of(settings)
-        self._metrics.lead_to(cdn_hosts(settings))
+        self._metrics.lead_to(cdn_hosts_of(settings))
 
     def reopen(self) -> None:
         """Open the access log anew."""
@@ -132,33 +131,7 @@ def access_log_of(settings: Settings, descriptor: int | None = None) -> AccessLo
 
 def metrics_of(settings: Settings) -> Metrics:
     """Return metrics in which nothing is counted yet."""
-    return Metrics(cdn_hosts(settings), [each for each in Outcome if each is not Outcome.DONE])
-
-
-def rules_of(settings: Settings) -> Rules:
-    """Return what answers go by."""
-    public = settings.public_url
-    public_url = None if public is None else public.text
-    old_cdn: CDN | None = None
-    if settings.v1_store is not None:
-        old_cdn = OwnTree(public_url, OLD_TREE) if settings.v1_cdn is None else RemoteCDN(settings.v1_cdn.text)
-    return Rules(
-        RemoteCDN(settings.cdn.text) if isinstance(settings.cdn, BaseURL) else OwnTree(public_url),
-        inline=settings.inline,
-        browse=settings.browse,
-        public_host=None if public is None else host_of(public.text),
-        old_cdn=old_cdn,
-    )
-
-
-def cdns(settings: Settings) -> list[BaseURL]:
-    """Return wherever redirects lead, besides the endpoint itself."""
-    return [each for each in (settings.cdn, settings.v1_cdn) if isinstance(each, BaseURL)]
-
-
-def cdn_hosts(settings: Settings) -> list[str]:
-    """Return their hosts, as metrics name them."""
-    return [host_of(each.text) for each in cdns(settings)]
+    return Metrics(cdn_hosts_of(settings), [each for each in Outcome if each is not Outcome.DONE])
 
 
 def _child(path: str) -> bytes:

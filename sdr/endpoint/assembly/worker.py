@@ -138,7 +138,7 @@ class _Worker:
             case "listen":
                 self._following.then(self._listen)
             case "settings":
-                self._settings = read_settings(message.fields["values"])
+                self._settings = _settings_of(message.fields["values"])
                 self._serving.take_on(self._settings)
             case "reload" if self._serving.watching is not None:
                 self._serving.watching.reload()
@@ -184,11 +184,17 @@ class _Worker:
 
 
 def _begun(fields: Mapping[str, Any], reactor: Any, line: Line) -> _Worker:
-    settings = read_settings(fields["values"])
+    settings = _settings_of(fields["values"])
     limits = settings.limits
     share = -(-limits.connections // settings.workers)
     settings = replace(settings, limits=replace(limits, connections=share))
     return _Worker(settings, fields, reactor, line)
+
+
+def _settings_of(values: Mapping[str, Any]) -> Settings:
+    # The access log was opened by the parent: whether it could be opened here, with less privileges, does not matter.
+    settings = read_settings({**values, "access-log": None})
+    return replace(settings, access_log=values["access-log"])
 
 
 def _stop(reactor: Any) -> None:

@@ -17,6 +17,8 @@ from sdr.endpoint.connections.connections import Connections
 
 #: Requests that may be under way on a connection.
 _STREAMS = 100
+#: Bytes of an answer that may wait to be sent before its writer is held back.
+_AHEAD = 64 * 1024
 
 
 class _Frames(FrameBuffer):
@@ -56,7 +58,8 @@ class H2Channel(H2Connection):
         self.conn.decoder.max_header_list_size = limits.head_bytes
         self._begun = 0
         self._arriving: dict[int, _Arriving] = {}
-        self._stuck: set[int] = set()  # streams with something to send that the client takes nothing of
+        self._stuck: set[int] = set()  # streams with something to send that the client has no room for
+        self._held: set[int] = set()  # streams that are to write no more for now
         self._draining = self._over = self._hears = False
 
     def connectionMade(self) -> None:
@@ -74,6 +77,8 @@ class H2Channel(H2Connection):
             self._hears = False
         if self._stuck:
             self._send_on()
+        if self._held:
+            self._write_on()
 
     def resetTimeout(self) -> None:
         """Begin anew to wait for the client when something was sent; a ping now and then must not hold a connection."""
@@ -142,6 +147,7 @@ class H2Channel(H2Connection):
     def _requestDone(self, streamID: int) -> None:
         self._has_arrived(streamID)
         self._stuck.discard(streamID)
+        self._held.discard(streamID)
         super()._requestDone(streamID)
         if self.streams or not self._stillProducing:
             return
@@ -154,13 +160,37 @@ class H2Channel(H2Connection):
     def _handlePriorityUpdate(self, event: Any) -> None:
         """Do nothing: such wishes are deprecated (RFC 9113, section 5.3), and too many would make Twisted fail."""
 
+    def _handleWindowUpdate(self, event: Any) -> None:
+        """Do nothing yet: what there is room for is sent once all that the client says has been heard."""
+
     def remainingOutboundWindow(self, streamID: int) -> int:
-        """Return how much may be written; Twisted would try to send what nobody takes in each turn of the reactor."""
+        """Return how much of an answer may be written now: not all that the client might take, but little ahead.
+
+        Twisted would keep in memory what the client's window has room for, up to 2 GiB; and try to send what it has no
+        room for in each turn of the reactor.
+        """
+        window = self.conn.local_flow_control_window(streamID)
         queue = self._outboundStreamQueues[streamID]
-        if queue and isinstance(queue[0], bytes) and self.conn.local_flow_control_window(streamID) <= 0:
+        if window <= 0 and queue and isinstance(queue[0], bytes):
             self.priority.block(streamID)
             self._stuck.add(streamID)
-        return cast(int, super().remainingOutboundWindow(streamID))
+        room = cast(int, super().remainingOutboundWindow(streamID))
+        room = min(room, _AHEAD - (window - room))
+        if room <= 0:
+            self._held.add(streamID)
+        return room
+
+    def _sendPrioritisedData(self, *_: object) -> None:
+        super()._sendPrioritisedData()
+        if self._held:
+            self._write_on()
+
+    def _write_on(self) -> None:
+        """Have those write on who were held back; who still has no room holds itself back again."""
+        held, self._held = self._held, set()
+        for stream in held:
+            if stream in self.streams:
+                self.streams[stream].windowUpdated()
 
     def _send_on(self) -> None:
         moving = [stream for stream in self._stuck if self.conn.local_flow_control_window(stream) > 0]
@@ -180,7 +210,14 @@ class H2Channel(H2Connection):
     def _give_up(self, stream: int, reason: str) -> None:
         self._connections.refused(reason)
         self.streams[stream].connectionLost(Failure(ConnectionLost(reason)))
-        self.conn.reset_stream(stream, ErrorCodes.CANCEL)
+        self._reset(stream, ErrorCodes.CANCEL)
+
+    def abortRequest(self, streamID: int) -> None:
+        """End an answer that does not come whole; Twisted would call that no error."""
+        self._reset(streamID, ErrorCodes.INTERNAL_ERROR)
+
+    def _reset(self, stream: int, code: ErrorCodes) -> None:
+        self.conn.reset_stream(stream, code)
         if self._tryToWriteControlData():
             self._requestDone(stream)
 

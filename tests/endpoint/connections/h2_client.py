@@ -12,12 +12,13 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides, providedBy
 
+from tests.endpoint.wires import Wire
 
-class TLSTransport(StringTransport):
+
+class TLSTransport(Wire):
     """A transport as TLS makes one, after a handshake.
 
     :param negotiated: what was agreed on.
@@ -32,9 +33,6 @@ class TLSTransport(StringTransport):
 
     def getPeerCertificate(self) -> None:
         """Return nothing: clients have none."""
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        """Do nothing: there is no TCP."""
 
     def loseConnection(self) -> None:
         """Close, unless a producer is still there: TLS waits for it."""

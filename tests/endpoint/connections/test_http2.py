@@ -1,33 +1,48 @@
 """Tests of HTTP/2: a client by the h2 library, and a site in memory."""
 
+import json
 import os
 import ssl
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes
 from hyperframe.frame import DataFrame, Frame, HeadersFrame, PingFrame, PriorityFrame, RstStreamFrame, SettingsFrame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 
+from sdr.cdn.locations import OwnTree
+from sdr.endpoint.access import FORMS
+from sdr.endpoint.access_log import AccessLog
+from sdr.endpoint.accounting import Accounting
+from sdr.endpoint.admin.metrics import Metrics
 from sdr.endpoint.connections.gate import Gate
 from sdr.endpoint.connections.limits import Limits
+from sdr.endpoint.files import TreeFiles
+from sdr.endpoint.rules import Rules
 from sdr.endpoint.tls.certificates import parse_certificate
 from sdr.endpoint.tls.serving import HTTP2, PyOpenSSL
 from sdr.registry.grammar import Digest
 from sdr.tree.keys import blob_key
+from tests.endpoint.admin.samples import value
 from tests.endpoint.connections.h2_client import H2Client, TLSTransport
 from tests.endpoint.connections.responses import read_all
 from tests.endpoint.connections.test_channel import Quick, Slow
+from tests.endpoint.serving import STALL_SECONDS
 from tests.endpoint.sites import SiteCase
 from tests.endpoint.tls.authority import Authority
 from tests.endpoint.tls.test_serving import Client
-from tests.endpoint.trees import BODY, DIGEST, write
+from tests.endpoint.trees import BODY, DIGEST, at_once, endpoint, polled_catalog, write
+
+R = TypeVar("R")
 
 PEER = IPv4Address("TCP", "192.0.2.7", 4)
 BLOB = b"0123456789" * 30_000
@@ -46,11 +61,11 @@ class H2Case(SiteCase):
         write(self.folder, blob_key(Digest.of(BLOB)), BLOB)
         self.client = self.converse(self.root)
 
-    def converse(self, root: Resource, *, window: int = 65535) -> H2Client:
+    def converse(self, root: Resource, *, window: int = 65535, accounting: Accounting | None = None) -> H2Client:
         """Connect to a resource."""
         if hasattr(self, "client"):
             self.client.lose()
-        self.serve(root, http2=True)
+        self.serve(root, accounting=accounting, http2=True)
         self.gate = Gate(self.site, self.connections, self.reactor)
         self.client = H2Client(self.gate.buildProtocol(PEER), self.reactor, window=window)
         return self.client
@@ -86,6 +101,40 @@ class AnswerTests(H2Case):
         self.assertEqual((got.status, got.body == BLOB, got.ended), (200, True, True))
         self.assertEqual(len(os.listdir(FILES)), before)
         self.assert_nothing_stays()
+
+    def test_file_shrinks(self) -> None:
+        """A file that becomes shorter while it is sent ends its stream with an error, and nobody else's."""
+        calls: list[object] = []
+
+        def shrinking(call: Callable[[], R], /) -> Deferred[R]:
+            calls.append(call)
+            if len(calls) == 3:
+                (self.folder / BLOB_PATH.removeprefix("/tree/")).write_bytes(b"")
+            return at_once(call)
+
+        root = endpoint(polled_catalog(self.folder, self.reactor))
+        root.putChild(b"tree", TreeFiles(os.path.abspath(self.folder), shrinking, self.reactor, STALL_SECONDS))
+        client = self.converse(root)
+        got = client.ask(BLOB_PATH)
+        self.assertEqual((got.status, got.ended, got.reset), (200, False, ErrorCodes.INTERNAL_ERROR))
+        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+        self.assertEqual(client.ask("/v2/").status, 200)
+        self.assert_nothing_stays()
+
+    def test_accounting(self) -> None:
+        """A request is counted and logged with who it was and how it came; a redirect to the endpoint is to https."""
+        path = Path(self.mktemp())
+        log = AccessLog(str(path), FORMS["json"])
+        log.open()
+        self.addCleanup(log.close)
+        metrics = Metrics()
+        root = endpoint(polled_catalog(self.folder, self.reactor), Rules(OwnTree(None)))
+        got = self.converse(root, accounting=Accounting(metrics, log)).ask(f"/v2/acme/app/blobs/{DIGEST}")
+        self.assertTrue(got.headers["location"].startswith("https://registry.example.com/tree/blobs/"))
+        self.assertEqual(value(metrics, "sdr_requests_total", route="blob", code="307", method="GET"), 1)
+        line = json.loads(path.read_text())
+        self.assertEqual((line["peer"], line["protocol"], line["route"]), ("192.0.2.7", "HTTP/2", "blob"))
+        self.assertEqual(line["request_id"], got.headers["x-request-id"])
 
     def test_body_is_thrown_away(self) -> None:
         """A request with a body gets its answer."""
@@ -224,6 +273,47 @@ class LimitTests(H2Case):
         self.assertEqual(self.refused, ["stalled reader"])
         self.assert_nothing_stays()
         self.assertEqual(len(os.listdir(FILES)), before)
+
+    def test_little_ahead(self) -> None:
+        """Of a large file little is read before the client's socket takes it, however much room the client claims."""
+        data = b"0123456789" * 500_000
+        write(self.folder, blob_key(Digest.of(data)), data)
+        reads: list[object] = []
+
+        def counted(call: Callable[[], R], /) -> Deferred[R]:
+            reads.append(call)
+            return at_once(call)
+
+        root = Resource()
+        root.putChild(b"tree", TreeFiles(os.path.abspath(self.folder), counted, self.reactor, STALL_SECONDS))
+        client = self.converse(root, window=2**31 - 1)
+        client.conn.increment_flow_control_window(2**31 - 1 - 65535)
+        client.pump()
+        producer: Any = client.transport.producer
+        producer.pauseProducing()
+        stream = client.begin(f"/tree/{blob_key(Digest.of(data))}")
+        self.assertEqual(len(reads), 2, "it is opened, and its first piece is read")
+        producer.resumeProducing()
+        client.pump()
+        self.assertTrue(client.answers[stream].body == data)
+        self.assertTrue(client.answers[stream].ended)
+        self.assert_nothing_stays()
+
+    def test_room_by_settings(self) -> None:
+        """A client that makes room by its settings alone is sent the rest."""
+        client = self.converse(self.root, window=0)
+        client.acknowledges = False
+        stream = client.begin("/v2/")
+        self.assertEqual((client.answers[stream].status, client.answers[stream].ended), (200, False))
+        client.conn.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 50_000})
+        client.pump()
+        self.assertEqual((client.answers[stream].body, client.answers[stream].ended), (b"{}", True))
+        file = client.begin(BLOB_PATH)
+        self.assertEqual(len(client.answers[file].body), 50_000)
+        client.conn.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 60_000})
+        client.pump()
+        self.assertEqual(client.answers[file].body, BLOB[:60_000])
+        self.assert_nothing_stays()
 
     def test_client_takes_a_little(self) -> None:
         """A client that takes something now and then has more time."""
@@ -464,7 +554,6 @@ class ChoiceTests(SiteCase):
             context = ssl.create_default_context(cafile=folder)
             context.set_alpn_protocols(offered)
             client = Client(gate.buildProtocol(PEER), self.reactor, context, "r.example.com", None)
-            client.wire.setTcpNoDelay = lambda _: None  # type: ignore[attr-defined]
             client.shake()
             self.assertEqual(client.tls.selected_alpn_protocol(), offered[0] if offered else None)
             if offered[:1] != ["h2"]:

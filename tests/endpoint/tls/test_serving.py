@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from twisted.internet.address import IPv4Address
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -19,6 +18,7 @@ from sdr.endpoint.tls.certificates import BadCertificate, Certificate, parse_cer
 from sdr.endpoint.tls.interface import Handshake, Outcome
 from sdr.endpoint.tls.serving import HTTP1, HTTP2, PyOpenSSL
 from tests.endpoint.tls.authority import Authority
+from tests.endpoint.wires import Wire
 
 
 class Echo(Protocol):
@@ -47,7 +47,7 @@ class Client:
     ) -> None:
         self.protocol, self.clock = protocol, clock
         self.said, self.closed = b"", False
-        self.wire = StringTransport()
+        self.wire = Wire()
         self.wire.abortConnection = self.wire.loseConnection  # type: ignore[method-assign]
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self._in, self._out, server_hostname=name, session=session)
