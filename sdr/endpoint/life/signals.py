@@ -56,16 +56,10 @@ class SignalService(Service):
     def stopService(self) -> None:
         """Put them back, but those that end the program: it is ending already."""
         super().stopService()
-<<<<<<< HEAD
         self._catches = False
-        for number in self._calls:
-            if number not in _REACTORS_OWN:
-                signal.signal(number, self._before[number] or signal.SIG_DFL)
-=======
         for number, before in self._before.items():
             signal.signal(number, before or signal.SIG_DFL)
         self._before.clear()
->>>>>>> e1
 
     def _catch(self, number: signal.Signals) -> None:
         before = self._before.get(number) if number in self._shared else None

@@ -14,7 +14,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
 from sdr.endpoint.connections.channel import AT_A_TURN, Channel
-from sdr.endpoint.connections.connections import Connections
+from sdr.endpoint.connections.connections import FIRST_REQUEST_SECONDS, Connections
 from sdr.endpoint.connections.limits import Limits
 from tests.endpoint.connections.responses import read_all
 
@@ -285,8 +285,25 @@ class DrainTests(ChannelCase):
     """The end of the endpoint."""
 
     def test_idle(self) -> None:
-        """A connection that waits for a request is closed at once."""
+        """A connection that waits for a next request is closed at once."""
+        self.receive(ASK)
+        self.slow.requests[0].finish()
         self.connections.drain(10)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_new(self) -> None:
+        """A client that has only just connected may make its request yet, and is answered; it has little time for it."""
+        self.connections.drain(10)
+        self.assertFalse(self.transport.disconnecting)
+        self.receive(ASK)
+        self.slow.requests[0].finish()
+        self.assertEqual(self.statuses(), [200])
+        self.assertIn(b"Connection: close", self.transport.value())
+
+    def test_new_and_silent(self) -> None:
+        """One that says nothing in that time is closed."""
+        self.connections.drain(10)
+        self.clock.advance(FIRST_REQUEST_SECONDS)
         self.assertTrue(self.transport.disconnecting)
 
     def test_answering(self) -> None:

@@ -17,7 +17,7 @@ from twisted.web.server import Site
 
 from sdr.endpoint.connections.addresses import NOBODY, Trusted, read_trusted
 from sdr.endpoint.connections.channel import Channel
-from sdr.endpoint.connections.connections import STILL_CLOSING, Connections
+from sdr.endpoint.connections.connections import FIRST_REQUEST_SECONDS, STILL_CLOSING, Connections
 from sdr.endpoint.connections.gate import Gate, Gated
 from sdr.endpoint.connections.limits import Limits
 from sdr.endpoint.connections.request import request_factory
@@ -348,8 +348,11 @@ class WholeTests(GateCase):
         busy, third = self.let_in(IPv4Address("TCP", "192.0.2.8", 4))
         busy.dataReceived(ASK[:5])
         over = self.connections.drain(30)
-        self.assertEqual([t.disconnecting for t in (first, second, third)], [True, True, False])
+        self.assertEqual([t.disconnecting for t in (first, second, third)], [False, False, False])
         self.assertIsNone(self.connect()[0])
+        # They have only just connected, and may be about to ask.
+        self.clock.advance(FIRST_REQUEST_SECONDS)
+        self.assertEqual([t.disconnecting for t in (first, second, third)], [True, True, False])
         self.lose(idle)
         self.lose(proxy)
         busy.dataReceived(ASK[5:])
