@@ -160,8 +160,20 @@ class FileTests(SynchronousTestCase):
             with contextlib.suppress(SystemExit):
                 read.parseOptions(["--config", str(self.file)])
             found = self.folder / "x"
-            expected = {Kind.LIST: ["9090"], Kind.NUMBER: "1", Kind.FLAG: True, Kind.TEXT: "x"}.get(kind, str(found))
+            numbers = {Kind.NUMBER: "1", Kind.NUMBER_OR_AUTO: "1"}
+            expected = {Kind.LIST: ["9090"], Kind.FLAG: True, Kind.TEXT: "x", **numbers}.get(kind, str(found))
             self.assertEqual(read[name], expected, name)
+
+    def test_auto(self) -> None:
+        """The number of workers may be auto, in the file too; other words are refused."""
+        self.assertEqual(options("--cdn", CDN, "--workers", "auto").settings.workers, len(os.sched_getaffinity(0)))
+        self.assertEqual(self.read(f'cdn = "{CDN}"\nworkers = "auto"')["workers"], "auto")
+        self.assertEqual(self.read(f'cdn = "{CDN}"\nworkers = 3').settings.workers, 3)
+        for wrong in ("0", "257", "many", "-1", "1.5"):
+            with self.assertRaisesRegex(SystemExit, f"sdr: --workers {wrong}: "):
+                options("--cdn", CDN, "--workers", wrong)
+        with self.assertRaisesRegex(SystemExit, 'a number, or "auto"'):
+            self.read(f'cdn = "{CDN}"\nworkers = "many"')
 
     def test_numbers(self) -> None:
         """Each option that is a number on the command line is one in the file."""

@@ -292,7 +292,7 @@ class DrainTests(ChannelCase):
         self.assertTrue(self.transport.disconnecting)
 
     def test_new(self) -> None:
-        """A client that has only just connected may make its request yet, and is answered; it has little time for it."""
+        """A client that has only just connected may make its request yet, and is answered."""
         self.connections.drain(10)
         self.assertFalse(self.transport.disconnecting)
         self.receive(ASK)
