@@ -22,6 +22,7 @@ from sdr.catalog.lookups import (
 )
 from sdr.catalog.snapshot import Snapshot
 from sdr.catalog.sources import LARGE, FetchFailed, InThread, Source
+from sdr.catalog.turns import Turns
 from sdr.registry.grammar import Digest
 from sdr.tree.documents import BadDocument, Repository, revision
 
@@ -50,6 +51,7 @@ class Catalog:
     :param source: where documents are fetched.
     :param clock: for ages and deadlines.
     :param poll: seconds between polls.
+    :param browse: have the names of the repositories sorted before they are asked for.
     :param keep_bodies: keep the bytes of manifests, for ``--manifests inline``.
     :param in_thread: runs a blocking call elsewhere: for reading large documents.
     :param on_repository: told of each repository's document that is new, to keep it.
@@ -65,6 +67,7 @@ class Catalog:
         poll: float,
         in_thread: InThread,
         *,
+        browse: bool = False,
         keep_bodies: bool = False,
         on_repository: Callable[[Repository], None] | None = None,
         on_manifest: Callable[[str, FoundManifest], None] | None = None,
@@ -73,7 +76,10 @@ class Catalog:
         self.source = source
         self.snapshot = Snapshot()
         self.state = State.STARTING
+        #: For all that is done with many lists.
+        self.turns = Turns(clock)
         self._clock = clock
+        self._browse = browse
         self._in_thread = in_thread
         self._on_repository = on_repository
         self._on_manifest = on_manifest if keep_bodies else None
@@ -82,6 +88,7 @@ class Catalog:
         self._findings = Findings(poll, keep_bodies=keep_bodies)
         self._complaints = Complaints(clock)
         self._stopped = False
+        self._held: list[Deferred[None]] | None = None
         # Invented names have a lane of their own, and cannot hold up what is known to be there.
         self._expected, self._invented = Lane(), Lane()
         self._flights = Flights(self._findings.last)
@@ -113,6 +120,10 @@ class Catalog:
         The result is what the store said, what was known before if it said nothing, or ``UNKNOWN``: at once when
         the polls fail, when too many looks are under way, and when the budget is spent. It never fails.
         """
+        if self._held is not None:
+            waiting: Deferred[None] = Deferred(self._held.remove)
+            self._held.append(waiting)
+            return waiting.addCallback(lambda _: self._after_all(lookup))
         joined = self._flights.join(lookup)
         if joined is not None:
             return joined
@@ -129,14 +140,30 @@ class Catalog:
         look = self._look(lookup)
         return self._flights.start(lookup, look, lane)
 
+    def hold(self) -> None:
+        """Have looks wait until :meth:`release`: a saved copy is being read, which may well know."""
+        self._held = []
+
+    def release(self) -> None:
+        """Let the looks that wait go on, where they are due still."""
+        held, self._held = self._held or (), None
+        for waiting in held:
+            waiting.callback(None)
+
     def stop(self) -> None:
         """Give up the looks under way and make no more; who waits is told what was known before."""
         self._stopped = True
         if self.state is not State.NONE:
             self.state = State.FAILING
+        self.release()
         self._flights.cancel()
 
     # What the polls learn.
+
+    async def prepare(self, snapshot: Snapshot) -> None:
+        """Have all ready that will be asked of new lists, before they are adopted."""
+        if self._browse:
+            await self.turns.run(snapshot.sort_names(self.snapshot))
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Take over new lists; documents are judged by them from now on."""
@@ -213,6 +240,10 @@ class Catalog:
     def _miss(self, lookup: ObjectLookup[T], missing: Missing) -> T | Missing:
         self._looked("absent" if missing is ABSENT else "failed")
         return self._findings.miss(lookup, missing, self._clock.seconds())
+
+    def _after_all(self, lookup: ObjectLookup[T]) -> T | Missing | Deferred[T | Missing]:
+        known = self.recall(lookup)
+        return self.look(lookup) if known is None else known
 
     def _looks_without_lists(self, lookup: ObjectLookup[Any]) -> bool:
         """Tell whether to look though the store has no catalog: at manifests that are to be had nowhere else."""

@@ -8,7 +8,7 @@ from twisted.logger import Logger
 from sdr.catalog.catalog import Catalog, State
 from sdr.catalog.snapshot import Listing, Snapshot, is_implausible
 from sdr.catalog.sources import LARGE, FetchFailed, InThread
-from sdr.tree.documents import BadDocument, decode_list, decode_lists, revision
+from sdr.tree.documents import BadDocument, decode_lists
 from sdr.tree.keys import LISTS_KEY, list_key
 
 #: The deadline of one exchange with the store, in seconds.
@@ -44,6 +44,7 @@ class Poll:
     def __init__(self, catalog: Catalog, in_thread: InThread) -> None:
         self._catalog = catalog
         self._in_thread = in_thread
+        self._turns = catalog.turns
         self._etag = ""
         self._doubted: tuple[object] | None = None
         self._doubts = 0
@@ -95,6 +96,7 @@ class Poll:
                 # Lists that could not be read are no evidence that the others are gone.
                 raise FetchFailed(trouble, self.retry_after)
             self._weigh(f"repositories: {new.count}, before: {old.count}", tuple(sorted(wanted.items())))
+        await catalog.prepare(new)
         self._adopt(old, new)
         # Only now: until an answer is adopted whole, the store must not say "unchanged" to us.
         self._etag = "" if trouble else got.etag
@@ -123,11 +125,13 @@ class Poll:
 
     async def _read_list(self, prefix: str) -> Listing:
         got = await self._catalog.source.fetch(list_key(prefix), limit=LIST_LIMIT, seconds=POLL_SECONDS)
+        # Many come at once, and so would the requests for the next.
+        await self._turns.turn()
         if got.status != 200:
             raise BadDocument("it is not there")
         if len(got.body) < LARGE:
-            return _listing(got.body, prefix)
-        return await self._in_thread(lambda: _listing(got.body, prefix))
+            return Listing.read(got.body, prefix)
+        return await self._in_thread(lambda: Listing.read(got.body, prefix))
 
     def _adopt(self, old: Snapshot, new: Snapshot) -> None:
         catalog = self._catalog
@@ -210,7 +214,3 @@ def _kind(error: FetchFailed | BadDocument | Implausible) -> str:
     if isinstance(error, FetchFailed):
         return error.kind
     return "malformed" if isinstance(error, BadDocument) else "implausible"
-
-
-def _listing(data: bytes, prefix: str) -> Listing:
-    return Listing(revision(data), decode_list(data, prefix))

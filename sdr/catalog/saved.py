@@ -5,17 +5,15 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-from sdr.catalog.lookups import DOCUMENT_LIMIT
+from sdr.catalog.lookups import DOCUMENT_LIMIT, FoundManifest, ManifestLookup
 from sdr.catalog.saved_manifests import SavedManifests, write_whole
 from sdr.catalog.snapshot import Listing, Snapshot
 from sdr.registry.grammar import is_name
 from sdr.tree.documents import (
     BadDocument,
     Repository,
-    decode_list,
     decode_lists,
     decode_repository,
-    encode_list,
     encode_lists,
     encode_repository,
     revision,
@@ -63,6 +61,10 @@ class SavedCatalog:
 
         return write
 
+    def load_all(self) -> tuple[Snapshot, Sequence[tuple[Repository, str]], Sequence[tuple[ManifestLookup, FoundManifest]]]:
+        """Read the copy, as :meth:`load` does, and the manifests beside it; blocking."""
+        return (*self.load(), tuple(self.manifests.load()))
+
     def load(self) -> tuple[Snapshot, Sequence[tuple[Repository, str]]]:
         """Read the copy: the lists, and each repository with the revision of its document; blocking.
 
@@ -76,10 +78,10 @@ class SavedCatalog:
         except (FileNotFoundError, BadDocument):
             return Snapshot(), ()
         lists = {}
-        for prefix in wanted:
+        for prefix, revision_wanted in wanted.items():
             try:
                 data = (self._root / list_key(prefix)).read_bytes()
-                lists[prefix] = Listing(revision(data), decode_list(data, prefix))
+                lists[prefix] = _listing(data, prefix, revision_wanted)
             except (OSError, BadDocument):
                 continue
         snapshot = self._written = Snapshot(wanted, lists)
@@ -92,7 +94,7 @@ class SavedCatalog:
             write_whole(self._root / repository_key(repository.name), encode_repository(repository))
         for prefix, listing in snapshot.lists.items():
             if before.lists.get(prefix) is not listing:
-                write_whole(self._root / list_key(prefix), encode_list(listing.repositories))
+                write_whole(self._root / list_key(prefix), listing.data)
         if snapshot.wanted != before.wanted:
             write_whole(self._root / LISTS_KEY, encode_lists(snapshot.wanted))
         self._written = snapshot
@@ -112,3 +114,9 @@ class SavedCatalog:
                         yield decode_repository(data, name), revision(data)
                     except BadDocument:
                         path.unlink()
+
+
+def _listing(data: bytes, prefix: str, wanted: str) -> Listing:
+    """Read a list; one that is the very list that is wanted was checked when it was written, and there may be 4096."""
+    found = revision(data)
+    return Listing(found, data) if found == wanted else Listing.read(data, prefix)

@@ -66,20 +66,11 @@ class PollingService(Service):
         self._timer: IDelayedCall | None = None
         self._running: Deferred[None] | None = None
         self._again = False
+        self._unread = saved
 
     def startService(self) -> None:
         """Start from the saved copy, and poll."""
         super().startService()
-        if self._saved is not None:
-            try:
-                snapshot, repositories = self._saved.load()
-            except OSError as error:
-                self._log.warn("the saved catalog cannot be read: {error}", error=error)
-            else:
-                self._catalog.restore(snapshot, repositories)
-                self._catalog.restore_manifests(self._saved.manifests.load())
-                if snapshot.count:
-                    self._log.info("starting from the saved catalog; repositories: {count}", count=snapshot.count)
         self._go()
 
     def stopService(self) -> Deferred[None]:
@@ -121,10 +112,29 @@ class PollingService(Service):
         self._running.addErrback(self._surprised).addCallback(self._done)
 
     async def _once(self) -> None:
+        if self._unread is not None:
+            await self._restore(self._unread)
+            self._unread = None
         await self._poll.run()
         self._polled(self._poll.kind)
         if self._saved is not None:
             await self._save(self._saved)
+
+    async def _restore(self, saved: SavedCatalog) -> None:
+        """Start from the saved copy, read in a thread: there may be thousands of files. Looks wait for it."""
+        self._catalog.hold()
+        try:
+            snapshot, repositories, manifests = await self._in_thread(saved.load_all)
+        except OSError as error:
+            self._log.warn("the saved catalog cannot be read: {error}", error=error)
+        else:
+            await self._catalog.prepare(snapshot)
+            self._catalog.restore(snapshot, repositories)
+            self._catalog.restore_manifests(manifests)
+            if snapshot.count:
+                self._log.info("starting from the saved catalog; repositories: {count}", count=snapshot.count)
+        finally:
+            self._catalog.release()
 
     def _surprised(self, failure: Failure) -> None:
         if self.running:
@@ -145,7 +155,8 @@ class PollingService(Service):
 
     def _changes(self, saved: SavedCatalog) -> Callable[[], None] | None:
         # While polls fail too: documents have been learnt since the last good one, and the next start may need them.
-        has_catalog = self._catalog.state in (State.LOADED, State.FAILING)
+        # But not over a copy that is still to be read.
+        has_catalog = self._catalog.state in (State.LOADED, State.FAILING) and self._unread is None
         return saved.changes(self._catalog.snapshot) if has_catalog else None
 
     async def _save(self, saved: SavedCatalog) -> None:

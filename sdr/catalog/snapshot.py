@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from sdr.catalog.names import Names, Pieces, finished, sort_names
+from sdr.tree.documents import revision
 from sdr.tree.keys import list_of
+from sdr.tree.lists import check_list, count_in, names_in, revision_in
 
 #: Below this many repositories a catalog that empties is believed at once.
 _FEW = 4
@@ -12,14 +15,27 @@ _FEW = 4
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One list of repositories.
+    """One list of repositories: with a million of them, there is no room for more than its bytes.
 
-    :param revision: of the list's own bytes.
-    :param repositories: name and the revision of the repository's document.
+    :param revision: of the list as the store has it.
+    :param data: in canonical form.
     """
 
     revision: str
-    repositories: Mapping[str, str]
+    data: bytes
+    count: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "count", count_in(self.data))
+
+    @classmethod
+    def read(cls, data: bytes, prefix: str) -> "Listing":
+        """Read a list.
+
+        :param prefix: the three hex digits that name it.
+        :raise BadDocument: if it is malformed.
+        """
+        return cls(revision(data), check_list(data, prefix))
 
 
 @dataclass(frozen=True)
@@ -36,17 +52,27 @@ class Snapshot:
     def revision_of(self, name: str) -> str | None:
         """Return the revision of a repository's document, or ``None`` for a repository that is not listed."""
         listing = self.lists.get(list_of(name))
-        return None if listing is None else listing.repositories.get(name)
+        return None if listing is None else revision_in(listing.data, name)
 
     @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The names of all repositories, sorted."""
-        return tuple(sorted(name for listing in self.lists.values() for name in listing.repositories))
+    def names(self) -> Names:
+        """The names of all repositories, sorted; at once where :meth:`sort_names` has come to its end."""
+        return finished(self._sorted())
 
     @cached_property
     def count(self) -> int:
         """The number of repositories."""
-        return sum(len(listing.repositories) for listing in self.lists.values())
+        return sum(listing.count for listing in self.lists.values())
+
+    def sort_names(self, before: "Snapshot") -> Pieces[None]:
+        """Sort the names in small pieces of work.
+
+        :param before: a snapshot whose names may be sorted; those of most lists are the same.
+        """
+        if "names" not in self.__dict__:
+            is_known = "names" in before.__dict__ and before.count
+            names = yield from self._changed(before) if is_known else self._sorted()
+            self.__dict__["names"] = names
 
     def lagging(self, wanted: Mapping[str, str]) -> tuple[str, ...]:
         """Return the lists that must be read to come to the wanted revisions."""
@@ -65,6 +91,24 @@ class Snapshot:
             return self
         kept = {prefix: listing for prefix, listing in self.lists.items() if prefix in wanted}
         return Snapshot(wanted, {**kept, **read})
+
+    def _sorted(self) -> Pieces[Names]:
+        return sort_names((names_in(listing.data) for listing in self.lists.values()), self.count)
+
+    def _changed(self, before: "Snapshot") -> Pieces[Names]:
+        removed: set[bytes] = set()
+        added: set[bytes] = set()
+        for prefix in {**before.lists, **self.lists}:
+            old, new = before.lists.get(prefix), self.lists.get(prefix)
+            if old is not new:
+                was = set() if old is None else set(names_in(old.data))
+                now = set() if new is None else set(names_in(new.data))
+                removed |= was - now
+                added |= now - was
+                yield
+        if not removed and not added:
+            return before.names
+        return (yield from before.names.changed(removed, added))
 
 
 def is_implausible(old: int, new: int) -> bool:

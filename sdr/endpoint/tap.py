@@ -105,6 +105,7 @@ class _Endpoint:
             reactor,
             settings.poll,
             self._in_thread,
+            browse=settings.browse,
             keep_bodies=settings.inline,
             on_repository=None if saved is None else saved.note,
             on_manifest=None if saved is None else saved.manifests.note,

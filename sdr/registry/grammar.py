@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Self
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+#: A repository's name, as a regular expression.
+NAME_PATTERN = rf"{_COMPONENT}(?:/{_COMPONENT})*"
+_NAME = re.compile(NAME_PATTERN)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _HEX = {"sha256": re.compile(r"[0-9a-f]{64}"), "sha512": re.compile(r"[0-9a-f]{128}")}
 

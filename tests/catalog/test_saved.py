@@ -24,7 +24,7 @@ def snapshot_of(repositories: Sequence[Repository]) -> Snapshot:
     for repository in repositories:
         listing = names.setdefault(list_of(repository.name), {})
         listing[repository.name] = revision(encode_repository(repository))
-    lists = {prefix: Listing(revision(encode_list(listing)), listing) for prefix, listing in names.items()}
+    lists = {prefix: Listing(revision(encode_list(listing)), encode_list(listing)) for prefix, listing in names.items()}
     return Snapshot({prefix: listing.revision for prefix, listing in lists.items()}, lists)
 
 
@@ -174,7 +174,7 @@ class SavedCatalogTests(SynchronousTestCase):
         files = [path for path in self.root.rglob("*") if path.is_file()]
         before = {path: path.stat().st_ino for path in files}
         changed = Repository(REPOSITORIES[0].name, {})
-        listing = Listing("f" * 16, {changed.name: "0" * 16})
+        listing = Listing("f" * 16, encode_list({changed.name: "0" * 16}))
         prefix = list_of(changed.name)
         self.write(self.snapshot.replaced({**self.snapshot.wanted, prefix: "f" * 16}, {prefix: listing}))
         written = {path for path in files if path.stat().st_ino != before[path]}

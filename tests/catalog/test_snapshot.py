@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from sdr.catalog.snapshot import Listing, Snapshot, is_implausible
+from sdr.tree.documents import encode_list
 from sdr.tree.keys import list_of
 from tests.texts import NAMES
 
@@ -18,7 +19,7 @@ def snapshot_of(repositories: Mapping[str, str], lists_revision: str = "0" * 16)
     lists: dict[str, dict[str, str]] = {}
     for name, revision in repositories.items():
         lists.setdefault(list_of(name), {})[name] = revision
-    listings = {prefix: Listing(lists_revision, listing) for prefix, listing in lists.items()}
+    listings = {prefix: Listing(lists_revision, encode_list(listing)) for prefix, listing in lists.items()}
     return Snapshot(dict.fromkeys(lists, lists_revision), listings)
 
 
@@ -28,7 +29,7 @@ class SnapshotTests(SynchronousTestCase):
     def test_revision_of(self) -> None:
         """A listed repository has a revision; one that is not listed has none, whether its list is there or not."""
         snapshot = snapshot_of({A: "a" * 16})
-        sibling = Snapshot(snapshot.wanted, {list_of(A): Listing("0" * 16, {})})
+        sibling = Snapshot(snapshot.wanted, {list_of(A): Listing("0" * 16, b"")})
         self.assertEqual(snapshot.revision_of(A), "a" * 16)
         self.assertIsNone(snapshot.revision_of(B))
         self.assertIsNone(sibling.revision_of(A))
@@ -37,19 +38,19 @@ class SnapshotTests(SynchronousTestCase):
     def test_names(self, repositories: dict[str, str]) -> None:
         """All names of all lists are there, sorted and counted."""
         snapshot = snapshot_of(repositories)
-        self.assertEqual(snapshot.names, tuple(sorted(repositories)))
+        self.assertEqual(tuple(snapshot.names), tuple(sorted(repositories)))
         self.assertEqual(snapshot.count, len(repositories))
 
     def test_lagging(self) -> None:
         """The lists to read are those that are new and those whose revision differs; no others."""
-        snapshot = Snapshot({}, {"aaa": Listing("1" * 16, {}), "bbb": Listing("2" * 16, {})})
+        snapshot = Snapshot({}, {"aaa": Listing("1" * 16, b""), "bbb": Listing("2" * 16, b"")})
         wanted = {"aaa": "1" * 16, "bbb": "3" * 16, "ccc": "4" * 16}
         self.assertEqual(snapshot.lagging(wanted), ("bbb", "ccc"))
 
     def test_replaced(self) -> None:
         """Lists that were read take the place of the old, others stay, and those no longer wanted go."""
-        old = Snapshot({}, {prefix: Listing("1" * 16, {}) for prefix in ("aaa", "bbb", "ccc")})
-        read = Listing("2" * 16, {})
+        old = Snapshot({}, {prefix: Listing("1" * 16, b"") for prefix in ("aaa", "bbb", "ccc")})
+        read = Listing("2" * 16, b"")
         new = old.replaced({"aaa": "1" * 16, "bbb": "2" * 16}, {"bbb": read})
         self.assertEqual(dict(new.lists), {"aaa": old.lists["aaa"], "bbb": read})
         self.assertIs(new.lists["aaa"], old.lists["aaa"])
@@ -62,7 +63,7 @@ class SnapshotTests(SynchronousTestCase):
 
     def test_a_list_that_could_not_be_read(self) -> None:
         """A list that is wanted and could not be read stays as it was, and goes on lagging."""
-        old = Snapshot({"aaa": "1" * 16}, {"aaa": Listing("1" * 16, {})})
+        old = Snapshot({"aaa": "1" * 16}, {"aaa": Listing("1" * 16, b"")})
         new = old.replaced({"aaa": "2" * 16}, {})
         self.assertEqual((new.lists, new.lagging(new.wanted)), (old.lists, ("aaa",)))
 
@@ -71,11 +72,11 @@ class SnapshotTests(SynchronousTestCase):
         """However many lists are read at each attempt, what lags shrinks by exactly those, until all is as wanted."""
         lists = st.dictionaries(st.sampled_from(["aaa", "bbb", "ccc", "ddd"]), st.sampled_from(["1", "2", "3"]))
         current = data.draw(lists)
-        snapshot = Snapshot(current, {prefix: Listing(revision, {}) for prefix, revision in current.items()})
+        snapshot = Snapshot(current, {prefix: Listing(revision, b"") for prefix, revision in current.items()})
         wanted = data.draw(lists)
         while lagging := snapshot.lagging(wanted):
             read = data.draw(st.sets(st.sampled_from(lagging), min_size=1))
-            snapshot = snapshot.replaced(wanted, {prefix: Listing(wanted[prefix], {}) for prefix in read})
+            snapshot = snapshot.replaced(wanted, {prefix: Listing(wanted[prefix], b"") for prefix in read})
             self.assertEqual(set(snapshot.lagging(wanted)), set(lagging) - read)
         final = snapshot.replaced(wanted, {})
         self.assertEqual({prefix: listing.revision for prefix, listing in final.lists.items()}, wanted)
