@@ -20,6 +20,7 @@ from sdr.catalog.lookups import (
     ObjectLookup,
     RepositoryLookup,
 )
+from sdr.catalog.names import Names
 from sdr.catalog.snapshot import Snapshot
 from sdr.catalog.sources import LARGE, FetchFailed, InThread, Source
 from sdr.catalog.turns import Turns
@@ -108,7 +109,7 @@ class Catalog:
         """Tell whether a repository is known to be absent: moments ago its objects themselves were not there."""
         return self._findings.is_absent(name, self._clock.seconds()) and self.snapshot.revision_of(name) is None
 
-    def names(self) -> Sequence[str]:
+    def names(self) -> Names:
         """Return the names of the listed repositories, sorted."""
         return self.snapshot.names
 

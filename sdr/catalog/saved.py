@@ -61,7 +61,9 @@ class SavedCatalog:
 
         return write
 
-    def load_all(self) -> tuple[Snapshot, Sequence[tuple[Repository, str]], Sequence[tuple[ManifestLookup, FoundManifest]]]:
+    def load_all(
+        self,
+    ) -> tuple[Snapshot, Sequence[tuple[Repository, str]], Sequence[tuple[ManifestLookup, FoundManifest]]]:
         """Read the copy, as :meth:`load` does, and the manifests beside it; blocking."""
         return (*self.load(), tuple(self.manifests.load()))
 
