@@ -123,6 +123,9 @@ def measure(root: Path, count: int, refreshes: int) -> Figures:
 
 def _idle(daemon: Daemon, store: Nginx, got: Figures, polls: int = 10, step: float = 0.2) -> None:
     """Poll while nothing changes; what the ticker takes is not counted."""
+    # The first writes what was learnt before.
+    daemon.poll()
+    time.sleep(2)
     begun = daemon.processor()
     time.sleep(polls * step)
     resting, asked = daemon.processor() - begun, store.asked()

@@ -111,7 +111,8 @@ class Catalog:
 
     def names(self) -> Names:
         """Return the names of the listed repositories, sorted."""
-        return self.snapshot.names
+        # Those of a saved copy are sorted bit by bit, while others ask.
+        return self.snapshot.names if self.snapshot.is_sorted or not self._browse else Names()
 
     # Looks at the store.
 

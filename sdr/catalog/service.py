@@ -128,11 +128,12 @@ class PollingService(Service):
         except OSError as error:
             self._log.warn("the saved catalog cannot be read: {error}", error=error)
         else:
-            await self._catalog.prepare(snapshot)
             self._catalog.restore(snapshot, repositories)
             self._catalog.restore_manifests(manifests)
             if snapshot.count:
                 self._log.info("starting from the saved catalog; repositories: {count}", count=snapshot.count)
+            self._catalog.release()
+            await self._catalog.prepare(snapshot)
         finally:
             self._catalog.release()
 
