@@ -80,7 +80,8 @@ class Catalog:
         #: For all that is done with many lists.
         self.turns = Turns(clock)
         self._clock = clock
-        self._browse = browse
+        #: May be switched; the next poll has the names sorted.
+        self.browse = browse
         self._in_thread = in_thread
         self._on_repository = on_repository
         self._on_manifest = on_manifest if keep_bodies else None
@@ -112,7 +113,7 @@ class Catalog:
     def names(self) -> Names:
         """Return the names of the listed repositories, sorted."""
         # Those of a saved copy are sorted bit by bit, while others ask.
-        return self.snapshot.names if self.snapshot.is_sorted or not self._browse else Names()
+        return self.snapshot.names if self.snapshot.is_sorted or not self.browse else Names()
 
     # Looks at the store.
 
@@ -164,7 +165,7 @@ class Catalog:
 
     async def prepare(self, snapshot: Snapshot) -> None:
         """Have all ready that will be asked of new lists, before they are adopted."""
-        if self._browse:
+        if self.browse:
             await self.turns.run(snapshot.sort_names(self.snapshot))
 
     def adopt(self, snapshot: Snapshot) -> None:

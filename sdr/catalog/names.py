@@ -26,7 +26,7 @@ class Block(NamedTuple):
     """
 
     first: bytes
-    count: int
+    length: int
     text: bytes
 
 
@@ -41,7 +41,7 @@ class Names(Sequence[str]):
     def __init__(self, blocks: Sequence[Block] = ()) -> None:
         self._blocks = blocks
         self._firsts = [block.first for block in blocks]
-        self._ends = list(accumulate(block.count for block in blocks))
+        self._ends = list(accumulate(block.length for block in blocks))
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -75,7 +75,8 @@ class Names(Sequence[str]):
     def containing(self, term: str, most: int) -> tuple[int, tuple[str, ...]]:
         """Return how many names contain a term, and the first ``most`` of them."""
         wanted = term.encode()
-        count, found = 0, []
+        count = 0
+        found: list[bytes] = []
         for block in self._blocks:
             if wanted in block.text:
                 here = [name for name in block.text.split(b"\n") if wanted in name]

@@ -263,6 +263,7 @@ class _Endpoint:
     def _take_on(self, values: dict[str, Any], _: Changes) -> None:
         self.settings = settings = read_settings(values)
         self._questions.rules = _rules(settings)
+        self._catalog.browse = settings.browse
         self._metrics.lead_to(_cdn_hosts(settings))
 
     def _reopen(self) -> None:

@@ -70,7 +70,7 @@ class NamesTests(SynchronousTestCase):
         before = names_of(many(5000), 10)
         grown = finished(before.changed([], _encoded(many(5000, "apq"))))
         self.assert_same(grown, [*many(5000), *many(5000, "apq")])
-        self.assertLessEqual(max(block.count for block in grown._blocks), BLOCK_LIMIT)
+        self.assertLessEqual(max(block.length for block in grown._blocks), BLOCK_LIMIT)
         emptied = finished(grown.changed(_encoded(many(5000)), []))
         self.assert_same(emptied, many(5000, "apq"))
         self.assert_same(before, many(5000))
