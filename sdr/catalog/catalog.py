@@ -229,7 +229,7 @@ class Catalog:
     async def _read(self, lookup: ObjectLookup[T], body: bytes) -> T:
         if len(body) < LARGE:
             return lookup.read(body)
-        return await self._in_thread(lambda: lookup.read(body))
+        return await self._in_thread(lambda: _prepared(lookup.read(body)))
 
     def _keep(self, lookup: ObjectLookup[Any], held: Held) -> None:
         before = self._findings.held(lookup)
@@ -264,3 +264,10 @@ class Catalog:
 
     def _listed(self, lookup: ObjectLookup[Any]) -> str | None:
         return self.snapshot.revision_of(lookup.name) if isinstance(lookup, RepositoryLookup) else None
+
+
+def _prepared(found: T) -> T:
+    """Have ready what will be asked of a large document: it takes as long as reading a small one."""
+    if isinstance(found, Repository):
+        _ = found.by_digest, found.tag_names
+    return found
