@@ -29,6 +29,14 @@ def at_once(call: Callable[[], R], /) -> Deferred[R]:
     return done
 
 
+def come_round(clock: Clock) -> None:
+    """Let the reactor come round once, for what is due by now and not for what is asked for meanwhile."""
+    for call in clock.getDelayedCalls():
+        func, arguments = call.func, call.args
+        call.cancel()
+        func(*arguments)
+
+
 class Polled:
     """A catalog, its poll and its service over a source; polls are exactly 30 s apart when all is well."""
 
@@ -39,6 +47,7 @@ class Polled:
         *,
         in_thread: Callable[..., Any] = at_once,
         saved: SavedCatalog | None = None,
+        browse: bool = False,
         keep_bodies: bool = False,
     ) -> None:
         self.clock = clock
@@ -47,6 +56,7 @@ class Polled:
             clock,
             30.0,
             in_thread,
+            browse=browse,
             keep_bodies=keep_bodies,
             on_repository=None if saved is None else saved.note,
             on_manifest=None if saved is None else saved.manifests.note,
