@@ -14,8 +14,9 @@ import time
 from pathlib import Path
 
 from bench.catalog import longest
-from bench.catalog_trees import LARGE, Digest, large, large_manifest, large_subject, large_tag, write
+from bench.catalog_trees import LARGE, large, large_manifest, large_subject, large_tag, write
 from bench.daemon import Client, Daemon, Nginx, quantile
+from sdr.registry.grammar import Digest
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """A catalog that polls a fake store, put together as the endpoint does it but in a clock's time."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from treq.testing import RequestTraversalAgent
 from twisted.internet.defer import Deferred, execute
@@ -32,7 +32,7 @@ def at_once(call: Callable[[], R], /) -> Deferred[R]:
 def come_round(clock: Clock) -> None:
     """Let the reactor come round once, for what is due by now and not for what is asked for meanwhile."""
     for call in clock.getDelayedCalls():
-        func, arguments = call.func, call.args
+        func, arguments = cast(Any, call).func, cast(Any, call).args
         call.cancel()
         func(*arguments)
 

@@ -412,7 +412,11 @@ class SavingTests(_Case):
 
         def in_thread(call: Callable[[], Any]) -> Deferred[Any]:
             done: Deferred[Any] = Deferred()
-            ends.append(lambda: at_once(call).addBoth(done.callback) and None)
+
+            def end() -> None:
+                at_once(call).addBoth(done.callback)
+
+            ends.append(end)
             return done
 
         self.polled = self.start_over(in_thread)
@@ -434,8 +438,8 @@ class SavingTests(_Case):
         self.assertEqual(self.store.count(), asked)
         ends.pop()()
         known = [self.successResultOf(look) for look in looks]
-        self.assertEqual([found.tag_names for found in known[:2]], [("1.0",)] * 2)
-        self.assertIs(known[2], UNKNOWN)
+        self.assertEqual(known, [self.polled.recall(LOOKUP)] * 2 + [UNKNOWN])
+        self.assertIsInstance(known[0], Repository)
         self.assertEqual(self.store.keys_asked(asked), [repository_key("acme/none"), LISTS_KEY])
         self.assertEqual(self.polled.catalog.names(), (NAME,))
         self.assert_stops()
