@@ -137,7 +137,9 @@ class Index:
     def _repository(self, name: str, touched: Touched) -> bool:
         """Level what a repository has, all of it read before the truth is looked for."""
         repository, tags = self._documents.read(keys.repository_key(name)), self._documents.read(keys.tags_key(name))
-        known = self._documents.decoded(repository, lambda data: documents.decode_repository(data, name).tags) or {}
+        known = (
+            self._documents.decoded(repository, lambda data: dict(documents.decode_repository(data, name).tags)) or {}
+        )
         self._documents.decoded(tags, lambda data: documents.decode_tags(data, name))
         before = [self._documents.read(keys.referrers_key(name, subject)) for subject in touched.by_subject]
         anew = bool(touched.by_subject)
