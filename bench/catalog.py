@@ -3,7 +3,7 @@
     python -m bench.catalog [--repositories N,…] [--refreshes N]
 
 Makes trees of so many repositories with 5 tags each, of which one in 1000 is asked for, and serves each by nginx on
-this machine to a ``twistd sdr`` in a process of its own, which polls when it is told to. A question a millisecond is
+this machine to a ``twistd sdr`` in a process of its own, which polls when it is told to. 250 questions a second are
 asked while nothing happens, and while polls find 100 repositories changed; a ticker in the reactor notes how long it
 stood still.
 
@@ -23,7 +23,7 @@ from sdr.catalog.flights import LOOK_RATE
 from tests.real.programs import folder, until
 
 CHANGES = 100
-RATE = 1000.0
+RATE = 250.0
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """`twistd sdr`: the one place where an endpoint is put together."""
 
+import gc
 import os
 import random
 import signal
@@ -83,9 +84,17 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if reactor is None:
         from twisted.internet import reactor
     try:
-        return cast(IService, _Endpoint(options, reactor).services)
+        services = cast(IService, _Endpoint(options, reactor).services)
     except (BadAddress, BadCertificate) as error:
         raise SystemExit(f"sdr: {error}") from error
+    reactor.callWhenRunning(_spare_the_collector)
+    return services
+
+
+def _spare_the_collector() -> None:
+    """Take what there is by the start out of the garbage collector's way: it stays, and requests would wait."""
+    gc.collect()
+    gc.freeze()
 
 
 class _Endpoint:
