@@ -82,6 +82,7 @@ class Catalog:
         self._clock = clock
         #: May be switched; the next poll has the names sorted.
         self.browse = browse
+        self._sorting = False
         self._in_thread = in_thread
         self._on_repository = on_repository
         self._on_manifest = on_manifest if keep_bodies else None
@@ -112,8 +113,8 @@ class Catalog:
 
     def names(self) -> Names:
         """Return the names of the listed repositories, sorted."""
-        # Those of a saved copy are sorted bit by bit, while others ask.
-        return self.snapshot.names if self.snapshot.is_sorted or not self.browse else Names()
+        # Those of a saved copy are being sorted bit by bit: nobody is to wait until all of that is done at once.
+        return Names() if self._sorting and not self.snapshot.is_sorted else self.snapshot.names
 
     # Looks at the store.
 
@@ -166,7 +167,11 @@ class Catalog:
     async def prepare(self, snapshot: Snapshot) -> None:
         """Have all ready that will be asked of new lists, before they are adopted."""
         if self.browse:
-            await self.turns.run(snapshot.sort_names(self.snapshot))
+            self._sorting = True
+            try:
+                await self.turns.run(snapshot.sort_names(self.snapshot))
+            finally:
+                self._sorting = False
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Take over new lists; documents are judged by them from now on."""

@@ -17,9 +17,10 @@ from sdr.catalog.lookups import UNKNOWN, ManifestLookup, RepositoryLookup, TagsL
 from sdr.catalog.saved import SavedCatalog
 from sdr.catalog.service import BACKOFF_SECONDS, BACKOFF_TIMES, PollingService, delay
 from sdr.catalog.sources import Fetched
+from sdr.catalog.turns import SLICE
 from sdr.tree.documents import Repository
 from sdr.tree.keys import LISTS_KEY, list_key, list_of, repository_key
-from tests.catalog.polled import Polled, at_once, texts
+from tests.catalog.polled import Polled, at_once, come_round, texts
 from tests.catalog.store import FakeStore, Reply, StoreSource
 from tests.directories import new_directory
 
@@ -443,6 +444,30 @@ class SavingTests(_Case):
         self.assertEqual(self.store.keys_asked(asked), [repository_key("acme/none"), LISTS_KEY])
         self.assertEqual(self.polled.catalog.names(), (NAME,))
         self.assert_stops()
+
+    def test_sorted_bit_by_bit(self) -> None:
+        """While the names of the copy are being sorted there are none, and looks are answered; then they are there."""
+        self.use()
+        self.store.down = Reply(500)
+        clock = self.clock
+
+        class Slow(Clock):
+            """A clock that goes on whenever it is looked at, as if each piece of work took its time."""
+
+            def seconds(self) -> float:
+                self.rightNow += SLICE
+                return super().seconds()
+
+        self.clock = Slow()
+        self.addCleanup(setattr, self, "clock", clock)
+        polled = Polled(self.source, self.clock, saved=SavedCatalog(str(self.root)), browse=True)
+        polled.service.startService()
+        self.assertEqual((polled.catalog.names(), polled.catalog.snapshot.count), ((), 1))
+        self.assertIsInstance(polled.recall(LOOKUP), Repository)
+        while not polled.catalog.snapshot.is_sorted:
+            come_round(self.clock)
+        self.assertEqual(polled.catalog.names(), (NAME,))
+        self.successResultOf(polled.service.stopService())
 
     def test_stop_while_reading(self) -> None:
         """A stop while the copy is being read ends at once: who waits hears so, and the copy stays as it is."""
