@@ -112,7 +112,11 @@ class Client:
     """A connection that asks for heads, one after another."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), 10)
+        self._port = port
+        self._connect()
+
+    def _connect(self) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", self._port), 10)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def ask(self, target: str, method: str = "HEAD") -> int:
@@ -130,6 +134,9 @@ class Client:
             left = int(fields[b"content-length"]) - len(body)
             while left > 0:
                 left -= len(self._socket.recv(65536))
+        if b"\r\nconnection: close" in head.lower():
+            self._socket.close()
+            self._connect()
         return int(head.split()[1])
 
     def __enter__(self) -> "Client":

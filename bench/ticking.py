@@ -25,9 +25,9 @@ def main() -> None:
         now = time.monotonic()
         if now - due > STEP:
             notes.write(f"{now:.6f} {now - due:.6f} {time.thread_time() - used:.6f}\n")
-        reactor.callLater(STEP, tick, time.monotonic() + STEP, time.thread_time())  # type: ignore[attr-defined]
+        reactor.callLater(STEP, tick, time.monotonic() + STEP, time.thread_time())
 
-    reactor.callWhenRunning(lambda: tick(time.monotonic(), time.thread_time()))  # type: ignore[attr-defined]
+    reactor.callWhenRunning(lambda: tick(time.monotonic(), time.thread_time()))
     run()
 
 

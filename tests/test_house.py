@@ -40,6 +40,7 @@ PURE = (
     "catalog/v1_lookups.py",
     "catalog/listing_forms.py",
     "catalog/snapshot.py",
+    "catalog/names.py",
     "catalog/memory.py",
     "catalog/budget.py",
     "cdn/locations.py",

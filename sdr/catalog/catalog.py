@@ -20,6 +20,7 @@ from sdr.catalog.lookups import (
     ObjectLookup,
     RepositoryLookup,
 )
+from sdr.catalog.names import Names
 from sdr.catalog.snapshot import Snapshot
 from sdr.catalog.sources import LARGE, FetchFailed, InThread, Source
 from sdr.catalog.turns import Turns
@@ -79,7 +80,9 @@ class Catalog:
         #: For all that is done with many lists.
         self.turns = Turns(clock)
         self._clock = clock
-        self._browse = browse
+        #: May be switched; the next poll has the names sorted.
+        self.browse = browse
+        self._sorting = False
         self._in_thread = in_thread
         self._on_repository = on_repository
         self._on_manifest = on_manifest if keep_bodies else None
@@ -108,9 +111,10 @@ class Catalog:
         """Tell whether a repository is known to be absent: moments ago its objects themselves were not there."""
         return self._findings.is_absent(name, self._clock.seconds()) and self.snapshot.revision_of(name) is None
 
-    def names(self) -> Sequence[str]:
+    def names(self) -> Names:
         """Return the names of the listed repositories, sorted."""
-        return self.snapshot.names
+        # Those of a saved copy are being sorted bit by bit: nobody is to wait until all of that is done at once.
+        return Names() if self._sorting and not self.snapshot.is_sorted else self.snapshot.names
 
     # Looks at the store.
 
@@ -162,8 +166,12 @@ class Catalog:
 
     async def prepare(self, snapshot: Snapshot) -> None:
         """Have all ready that will be asked of new lists, before they are adopted."""
-        if self._browse:
-            await self.turns.run(snapshot.sort_names(self.snapshot))
+        if self.browse:
+            self._sorting = True
+            try:
+                await self.turns.run(snapshot.sort_names(self.snapshot))
+            finally:
+                self._sorting = False
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Take over new lists; documents are judged by them from now on."""
@@ -226,7 +234,7 @@ class Catalog:
     async def _read(self, lookup: ObjectLookup[T], body: bytes) -> T:
         if len(body) < LARGE:
             return lookup.read(body)
-        return await self._in_thread(lambda: lookup.read(body))
+        return await self._in_thread(lambda: _prepared(lookup.read(body)))
 
     def _keep(self, lookup: ObjectLookup[Any], held: Held) -> None:
         before = self._findings.held(lookup)
@@ -261,3 +269,10 @@ class Catalog:
 
     def _listed(self, lookup: ObjectLookup[Any]) -> str | None:
         return self.snapshot.revision_of(lookup.name) if isinstance(lookup, RepositoryLookup) else None
+
+
+def _prepared(found: T) -> T:
+    """Have ready what will be asked of a large document: it takes as long as reading a small one."""
+    if isinstance(found, Repository):
+        _ = found.by_digest, found.tag_names
+    return found

@@ -1,10 +1,10 @@
 """Lookups: what to fetch from the store to decide a question, and how to read it; pure."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from sdr.registry.grammar import Digest, Reference
 from sdr.registry.manifests import MANIFEST_LIMIT, MalformedManifest, parse_manifest
@@ -12,11 +12,11 @@ from sdr.tree.documents import (
     BadDocument,
     ManifestEntry,
     Repository,
-    decode_referrers,
     decode_repository,
     decode_tags,
 )
 from sdr.tree.keys import manifest_key, referrers_key, repository_key, tags_key
+from sdr.tree.referrers import Referrers
 
 #: The largest derived document that is read, in bytes: some 100 000 tags.
 DOCUMENT_LIMIT = 16 * 1024 * 1024
@@ -134,7 +134,7 @@ class TagsLookup(ObjectLookup[tuple[str, ...]]):
 
 
 @dataclass(frozen=True, slots=True)
-class ReferrersLookup(ObjectLookup[tuple[Mapping[str, Any], ...]]):
+class ReferrersLookup(ObjectLookup[Referrers]):
     """The index of the manifests whose subject is a digest."""
 
     name: str
@@ -145,9 +145,9 @@ class ReferrersLookup(ObjectLookup[tuple[Mapping[str, Any], ...]]):
         """The object's key in the tree."""
         return referrers_key(self.name, self.digest)
 
-    def read(self, data: bytes) -> tuple[Mapping[str, Any], ...]:
+    def read(self, data: bytes) -> Referrers:
         """Read the object."""
-        return decode_referrers(data)
+        return Referrers.read(data)
 
 
 class Known(Protocol):

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import accumulate, chain
 from operator import eq
-from typing import TypeVar, overload
+from typing import NamedTuple, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -19,18 +19,29 @@ BLOCK, BLOCK_LIMIT = 500, 1000
 Pieces = Generator[None, None, T]
 
 
+class Block(NamedTuple):
+    """A few names, sorted.
+
+    :param text: of all of them, joined by line ends.
+    """
+
+    first: bytes
+    length: int
+    text: bytes
+
+
 class Names(Sequence[str]):
     """Names, sorted: an immutable sequence.
 
-    :param blocks: of names, each sorted and none empty, in order; joined by line ends.
+    :param blocks: in order; none is empty.
     """
 
     __slots__ = ("_blocks", "_ends", "_firsts")
 
-    def __init__(self, blocks: Sequence[bytes] = ()) -> None:
-        self._blocks = tuple(blocks)
-        self._firsts = [block.partition(b"\n")[0] for block in self._blocks]
-        self._ends = list(accumulate(block.count(b"\n") + 1 for block in self._blocks))
+    def __init__(self, blocks: Sequence[Block] = ()) -> None:
+        self._blocks = blocks
+        self._firsts = [block.first for block in blocks]
+        self._ends = list(accumulate(block.length for block in blocks))
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -64,10 +75,11 @@ class Names(Sequence[str]):
     def containing(self, term: str, most: int) -> tuple[int, tuple[str, ...]]:
         """Return how many names contain a term, and the first ``most`` of them."""
         wanted = term.encode()
-        count, found = 0, []
+        count = 0
+        found: list[bytes] = []
         for block in self._blocks:
-            if wanted in block:
-                here = [name for name in block.split(b"\n") if wanted in name]
+            if wanted in block.text:
+                here = [name for name in block.text.split(b"\n") if wanted in name]
                 count += len(here)
                 found += here[: most - len(found)]
         return count, tuple(name.decode() for name in found)
@@ -79,12 +91,12 @@ class Names(Sequence[str]):
             for name in names:
                 place = max(0, bisect_right(self._firsts, name) - 1)
                 by_block.setdefault(place, (set(), set()))[kind].add(name)
-        blocks: list[bytes] = []
+        blocks: list[Block] = []
         end = 0
         for place, (gone, new) in sorted(by_block.items()):
             blocks += self._blocks[end:place]
             end = place + 1
-            old = self._blocks[place].split(b"\n") if place < len(self._blocks) else []
+            old = self._blocks[place].text.split(b"\n") if place < len(self._blocks) else []
             blocks += _blocks(sorted({*old} - gone | new))
             yield
         return Names([*blocks, *self._blocks[end:]])
@@ -93,7 +105,7 @@ class Names(Sequence[str]):
         place = bisect_right(self._ends, start)
         while start < stop:
             skipped = self._ends[place - 1] if place else 0
-            names = self._blocks[place].decode().split("\n")[start - skipped : stop - skipped]
+            names = self._blocks[place].text.decode().split("\n")[start - skipped : stop - skipped]
             yield from names
             start += len(names)
             place += 1
@@ -118,7 +130,7 @@ def sort_names(lists: Iterable[Sequence[bytes]], count: int) -> Pieces[Names]:
         for name in names:
             collected[bisect_right(divisions, name)] += b"\n" + name
         yield
-    blocks: list[bytes] = []
+    blocks: list[Block] = []
     for place, text in enumerate(collected):
         if text:
             blocks += _blocks(sorted(bytes(text[1:]).split(b"\n")))
@@ -137,7 +149,8 @@ def finished(pieces: Pieces[T]) -> T:
             return result
 
 
-def _blocks(names: Sequence[bytes]) -> list[bytes]:
+def _blocks(names: Sequence[bytes]) -> list[Block]:
     """Divide sorted names into blocks."""
     size = BLOCK if len(names) > BLOCK_LIMIT else BLOCK_LIMIT
-    return [b"\n".join(names[start : start + size]) for start in range(0, len(names), size)]
+    parts = [names[start : start + size] for start in range(0, len(names), size)]
+    return [Block(part[0], len(part), b"\n".join(part)) for part in parts]

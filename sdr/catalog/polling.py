@@ -124,8 +124,9 @@ class Poll:
         return read, troubles[0] if troubles else ""
 
     async def _read_list(self, prefix: str) -> Listing:
+        # Many are asked for at once, and many come at once.
+        await self._turns.turn()
         got = await self._catalog.source.fetch(list_key(prefix), limit=LIST_LIMIT, seconds=POLL_SECONDS)
-        # Many come at once, and so would the requests for the next.
         await self._turns.turn()
         if got.status != 200:
             raise BadDocument("it is not there")

@@ -1,6 +1,6 @@
 """Searches among the names of the repositories, away from the reactor: there may be a million."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IReactorTime
 from sdr.catalog.findings import Findings, Held
 from sdr.catalog.flights import Flights, Lane
 from sdr.catalog.lookups import Missing
+from sdr.catalog.names import Names
 from sdr.catalog.sources import InThread
 from sdr.catalog.v1_lookups import FoundNames, SearchLookup
 
@@ -23,9 +24,7 @@ class Searches:
     :param poll: seconds for which a result is remembered.
     """
 
-    def __init__(
-        self, names: Callable[[], Sequence[str]], clock: IReactorTime, poll: float, in_thread: InThread
-    ) -> None:
+    def __init__(self, names: Callable[[], Names], clock: IReactorTime, poll: float, in_thread: InThread) -> None:
         self._names = names
         self._clock = clock
         self._in_thread = in_thread
@@ -55,7 +54,6 @@ class Searches:
         return found
 
 
-def search(names: Sequence[str], term: str) -> FoundNames:
+def search(names: Names, term: str) -> FoundNames:
     """Find the names that contain a term."""
-    found = [name for name in names if term in name]
-    return FoundNames(len(found), tuple(found[:NAMES_AT_MOST]))
+    return FoundNames(*names.containing(term, NAMES_AT_MOST))

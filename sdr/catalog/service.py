@@ -117,17 +117,29 @@ class PollingService(Service):
 
     async def _once(self) -> None:
         if self._unread is not None:
-            await restore(self._catalog, self._unread, self._in_thread)
+            await self._restore(self._unread)
             self._unread = None
-        try:
-            await self._poll.run()
-        except Exception:
-            if self.running:
-                self._polled("other")
-            raise
+        await self._poll.run()
         self._polled(self._poll.kind)
         if self._saved is not None:
             await self._save(self._saved)
+
+    async def _restore(self, saved: SavedCatalog) -> None:
+        """Start from the saved copy, read in a thread: there may be thousands of files. Looks wait for it."""
+        self._catalog.hold()
+        try:
+            snapshot, repositories, manifests = await self._in_thread(saved.load_all)
+        except OSError as error:
+            self._log.warn("the saved catalog cannot be read: {error}", error=error)
+        else:
+            self._catalog.restore(snapshot, repositories)
+            self._catalog.restore_manifests(manifests)
+            if snapshot.count:
+                self._log.info("starting from the saved catalog; repositories: {count}", count=snapshot.count)
+            self._catalog.release()
+            await self._catalog.prepare(snapshot)
+        finally:
+            self._catalog.release()
 
     def _surprised(self, failure: Failure) -> None:
         if self.running:

@@ -59,6 +59,11 @@ class Snapshot:
         """The names of all repositories, sorted; at once where :meth:`sort_names` has come to its end."""
         return finished(self._sorted())
 
+    @property
+    def is_sorted(self) -> bool:
+        """Whether the names have been sorted."""
+        return "names" in self.__dict__
+
     @cached_property
     def count(self) -> int:
         """The number of repositories."""
@@ -69,9 +74,8 @@ class Snapshot:
 
         :param before: a snapshot whose names may be sorted; those of most lists are the same.
         """
-        if "names" not in self.__dict__:
-            is_known = "names" in before.__dict__ and before.count
-            names = yield from self._changed(before) if is_known else self._sorted()
+        if not self.is_sorted:
+            names = yield from self._changed(before) if before.is_sorted and before.count else self._sorted()
             self.__dict__["names"] = names
 
     def lagging(self, wanted: Mapping[str, str]) -> tuple[str, ...]:

@@ -50,9 +50,10 @@ from sdr.registry.questions import (
     TagsOf,
     read_path,
 )
-from sdr.tree.documents import ManifestEntry, Repository, encode_referrers, encode_repositories_page, encode_tags
+from sdr.tree.documents import ManifestEntry, Repository, encode_repositories_page, encode_tags
 from sdr.tree.headers import REVALIDATE
 from sdr.tree.keys import blob_key, manifest_key, referrers_key, tags_key
+from sdr.tree.referrers import Referrers
 
 #: Repositories on a page of ``/v2/_catalog``: there may be a million, and anybody may ask.
 REPOSITORIES_AT_ONCE = 1000
@@ -193,14 +194,13 @@ def _referrers(question: Question, asked: ReferrersOf, known: Known, rules: Rule
         return itself
     if found is UNKNOWN:
         return _redirect(question, rules, referrers_key(asked.name, asked.digest), REVALIDATE)
-    referrers = () if isinstance(found, Missing) else found
+    referrers = Referrers() if isinstance(found, Missing) else found
     wanted = parameter(question, "artifactType")
     if not wanted:
-        return content(encode_referrers(referrers), OCI_INDEX, REVALIDATE)
+        return content(referrers.index(), OCI_INDEX, REVALIDATE)
     # A plus that a client left as it is reads as a space; no media type has one.
     wanted = wanted.replace(" ", "+")
-    chosen = [referrer for referrer in referrers if referrer.get("artifactType") == wanted]
-    return content(encode_referrers(chosen), OCI_INDEX, REVALIDATE, ("OCI-Filters-Applied", "artifactType"))
+    return content(referrers.index(wanted), OCI_INDEX, REVALIDATE, ("OCI-Filters-Applied", "artifactType"))
 
 
 def _repositories(question: Question, known: Known, rules: Rules) -> Answer:

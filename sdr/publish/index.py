@@ -26,6 +26,9 @@ from sdr.registry.grammar import Digest
 from sdr.stores.interface import NotThere, Stat, Store, StoreError
 from sdr.tree import documents, headers, keys
 
+#: With up to so many lists all are looked at when one is written: the listing is small.
+FEW_LISTS = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Touched:
@@ -75,6 +78,8 @@ class Index:
         self._documents = Documents(store, jobs, writing, mends=mends, sleep=sleep)
         #: What has to be true still when the documents that say so are written.
         self._promised: list[Callable[[], bool]] = []
+        #: By repository, its manifests as they were listed last.
+        self._manifests: dict[str, Mapping[Digest, Stat]] = {}
 
     def check(self, name: str, touched: Touched) -> None:
         """Read the documents that :meth:`level` would change: a malformed one is better known before the tag moves.
@@ -132,10 +137,15 @@ class Index:
     def _repository(self, name: str, touched: Touched) -> bool:
         """Level what a repository has, all of it read before the truth is looked for."""
         repository, tags = self._documents.read(keys.repository_key(name)), self._documents.read(keys.tags_key(name))
-        known = self._documents.decoded(repository, lambda data: documents.decode_repository(data, name).tags) or {}
+        known = (
+            self._documents.decoded(repository, lambda data: dict(documents.decode_repository(data, name).tags)) or {}
+        )
         self._documents.decoded(tags, lambda data: documents.decode_tags(data, name))
         before = [self._documents.read(keys.referrers_key(name, subject)) for subject in touched.by_subject]
-        truth = tags_of(self._store, name, known, repository.since, touched.tags)
+        anew = bool(touched.by_subject)
+        seen = None if anew else self._manifests.get(name)
+        truth = tags_of(self._store, name, known, repository.since, touched.tags, manifests=seen, attached=anew)
+        self._manifests[name] = truth.manifests
         entries = {tag: entry for tag, entry in truth.tags.items() if tag not in touched.hidden}
         # A repository without a tag has no documents, unless it had one.
         is_documented = bool(entries) or repository.data is not None
@@ -191,11 +201,15 @@ class Index:
         return wrote
 
     def _lists(self, prefixes: Collection[str], *, exact: bool = False) -> bool:
-        """Level the list of lists; a list that a publisher wrote and died before it got here is found too."""
+        """Level the list of lists; a list that a publisher wrote and died before it got here is found too.
+
+        Where there are many lists, only if it is a neighbour of these: the next publish beside it will look, too.
+        """
         found = self._documents.read(keys.LISTS_KEY)
         known = self._documents.decoded(found, documents.decode_lists) or {}
         revisions = dict(known)
-        listed = self._listed_lists()
+        few = exact or len(known) <= FEW_LISTS
+        listed = self._listed_lists([""] if few else _neighbourhoods(prefixes))
         doubtful = {
             prefix
             for prefix, stat in listed.items()
@@ -235,19 +249,20 @@ class Index:
 
     def _prefixes(self) -> set[str]:
         known = self._documents.decoded(self._documents.read(keys.LISTS_KEY), documents.decode_lists) or {}
-        return {*known, *self._listed_lists()}
+        return {*known, *self._listed_lists([""])}
 
-    def _listed_lists(self) -> dict[str, Stat]:
-        lists = {}
+    def _listed_lists(self, beginnings: Collection[str]) -> dict[str, Stat]:
+        """Return the lists that are there whose digits begin so."""
+        found = [stat for stats in self._jobs.run(self._lists_below, beginnings) for stat in stats]
+        lists = {stat.key.removeprefix(keys.LISTS_PREFIX).removesuffix(".ndjson"): stat for stat in found}
+        return {prefix: stat for prefix, stat in lists.items() if keys.is_list_prefix(prefix)}
+
+    def _lists_below(self, beginning: str) -> list[Stat]:
         try:
-            for found in self._store.list(keys.LISTS_PREFIX, delimiter="/"):
-                if isinstance(found, Stat):
-                    prefix = found.key.removeprefix(keys.LISTS_PREFIX).removesuffix(".ndjson")
-                    if found.key == keys.list_key(prefix) and keys.is_list_prefix(prefix):
-                        lists[prefix] = found
+            listed = self._store.list(f"{keys.LISTS_PREFIX}{beginning}", delimiter="/")
+            return [found for found in listed if isinstance(found, Stat) and found.key.endswith(".ndjson")]
         except NotThere:
-            return {}
-        return lists
+            return []
 
 
 def _needed(name: str, touched: Touched) -> list[str]:
@@ -260,6 +275,12 @@ def _needed(name: str, touched: Touched) -> list[str]:
         keys.list_key(keys.list_of(name)),
         keys.LISTS_KEY,
     ]
+
+
+def _neighbourhoods(prefixes: Collection[str]) -> Collection[str]:
+    """Return what the digits of lists begin with that are looked at with these: 16 lists each, or all at once."""
+    found = {prefix[:2] for prefix in prefixes}
+    return sorted(found) if len(found) < 16 else [""]
 
 
 def _is_kept(promise: Callable[[], bool]) -> bool:

@@ -40,6 +40,9 @@ def tags_of(
     known: Mapping[str, ManifestEntry],
     since: float | None,
     touched: Mapping[str, Digest | None] | None = None,
+    *,
+    manifests: Mapping[Digest, Stat] | None = None,
+    attached: bool = True,
 ) -> Truth:
     """Return what each tag of a repository names by now.
 
@@ -50,10 +53,15 @@ def tags_of(
     :param known: the tags according to the repository's document.
     :param since: when that document was last written, by the store's clock.
     :param touched: tags to be read in any case, with the digest that each was given, if any.
+    :param manifests: what was listed by digest a while ago, where that will do: it never changes, and may be long. A
+        tag that names what has been written since is read.
+    :param attached: whether the manifests are wanted for what is attached to others, and so must be the latest.
     """
     touched = touched or {}
     began = time.monotonic()
-    listed, manifests = _listed(store, name, by_digest=not store.conditional_writes)
+    wants_all = manifests is None and not store.conditional_writes
+    listed, found_by_digest = _listed(store, name, by_digest=wants_all)
+    manifests = found_by_digest if manifests is None else manifests
     by_digest = {digest: (stat.size, stat.content) for digest, stat in manifests.items() if stat.content}
 
     def look(tag: str) -> ManifestEntry | None:
@@ -72,7 +80,8 @@ def tags_of(
     while time.monotonic() - began > SLACK / 2:
         # What has moved while all that was read would count as older than the document that is written from it.
         began, before = time.monotonic(), listed
-        listed, manifests = _listed(store, name, by_digest=not store.conditional_writes)
+        listed, latest = _listed(store, name, by_digest=wants_all and attached)
+        manifests = latest or manifests
         moved = [tag for tag in {*before, *listed} if before.get(tag) != listed.get(tag)]
         if not moved:
             break

@@ -1,7 +1,7 @@
 """A catalog that polls a fake store, put together as the endpoint does it but in a clock's time."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from treq.testing import RequestTraversalAgent
 from twisted.internet.defer import Deferred, execute
@@ -29,6 +29,14 @@ def at_once(call: Callable[[], R], /) -> Deferred[R]:
     return done
 
 
+def come_round(clock: Clock) -> None:
+    """Let the reactor come round once, for what is due by now and not for what is asked for meanwhile."""
+    for call in clock.getDelayedCalls():
+        func, arguments = cast(Any, call).func, cast(Any, call).args
+        call.cancel()
+        func(*arguments)
+
+
 class Polled:
     """A catalog, its poll and its service over a source; polls are exactly 30 s apart when all is well."""
 
@@ -39,6 +47,7 @@ class Polled:
         *,
         in_thread: Callable[..., Any] = at_once,
         saved: SavedCatalog | None = None,
+        browse: bool = False,
         keep_bodies: bool = False,
     ) -> None:
         self.clock = clock
@@ -50,6 +59,7 @@ class Polled:
             clock,
             30.0,
             in_thread,
+            browse=browse,
             keep_bodies=keep_bodies,
             on_repository=None if saved is None else saved.note,
             on_manifest=None if saved is None else saved.manifests.note,

@@ -26,6 +26,7 @@ from sdr.catalog.sources import LARGE, Fetched
 from sdr.registry.grammar import Digest
 from sdr.tree.documents import Repository, encode_repository, encode_tags, revision
 from sdr.tree.keys import LISTS_KEY, list_of, manifest_key, referrers_key, repository_key, tags_key
+from sdr.tree.referrers import Referrers
 from tests.catalog.polled import Polled, at_once, direct, over_http, texts
 from tests.catalog.store import FakeStore, Reply, StoreResource, StoreSource, manifest
 
@@ -279,7 +280,7 @@ class OtherLookupTests(_Case):
         """A referrers document is good for one poll."""
         lookup = ReferrersLookup(NAME, self.digest)
         self.store.objects[lookup.key] = b'{"manifests":[]}'
-        self.assertEqual(self.polled.known(lookup), ())
+        self.assertEqual(self.polled.known(lookup), Referrers())
         self.clock.advance(POLL - 0.1)
         self.assertIsNotNone(self.polled.recall(lookup))
         self.clock.advance(0.1)

@@ -10,7 +10,7 @@ from sdr.catalog.lookups import DOCUMENT_LIMIT, Lookup, ManifestLookup, Referrer
 from sdr.registry.grammar import Digest
 from sdr.registry.manifests import MANIFEST_LIMIT
 from sdr.registry.media_types import OCI_INDEX
-from sdr.tree.documents import BadDocument, ManifestEntry, Repository, encode_repository
+from sdr.tree.documents import BadDocument, ManifestEntry, Repository, decode_referrers, encode_repository
 from tests.catalog.store import manifest
 
 NAME = "acme/app"
@@ -123,4 +123,4 @@ class ReferrersLookupTests(SynchronousTestCase):
         """The descriptors come as they stand, whatever members they have."""
         data = f'{{"manifests":[{{"digest":"{DIGEST}","annotations":{{"a":"b"}}}}]}}'.encode()
         expected = ({"digest": str(DIGEST), "annotations": {"a": "b"}},)
-        self.assertEqual(ReferrersLookup(NAME, DIGEST).read(data), expected)
+        self.assertEqual(decode_referrers(ReferrersLookup(NAME, DIGEST).read(data).index()), expected)

@@ -14,9 +14,10 @@ from sdr.catalog.catalog import State
 from sdr.catalog.lookups import UNKNOWN, FoundManifest, ManifestLookup, RepositoryLookup
 from sdr.catalog.polling import BELIEVED_AFTER, LISTS_AT_ONCE
 from sdr.catalog.sources import LARGE
+from sdr.catalog.turns import SLICE
 from sdr.tree.documents import encode_list, encode_lists, revision
 from sdr.tree.keys import LISTS_KEY, list_key, list_of, repository_key
-from tests.catalog.polled import Polled, at_once, direct, over_http, texts
+from tests.catalog.polled import Polled, at_once, come_round, direct, over_http, texts
 from tests.catalog.store import FakeStore, Reply, StoreResource, StoreSource
 
 NAME = "acme/app"
@@ -129,6 +130,42 @@ class PollTests(SynchronousTestCase):
         self.assertEqual(clock.getDelayedCalls(), [])
         self.assertEqual(texts(events), [])
         self.assertIs(polled.catalog.state, State.STARTING)
+
+    def test_others_come_in_between(self) -> None:
+        """However many lists come at the same moment, others have their turn after a few of them."""
+
+        class Slow(Clock):
+            """A clock that goes on whenever it is looked at, as if each piece of work took its time."""
+
+            def seconds(self) -> float:
+                self.rightNow += SLICE / 4
+                return super().seconds()
+
+        store, clock = FakeStore(), Slow()
+        store.set_lists(lists_of(50))
+        polled = Polled(StoreSource(store), clock)
+        polling = Deferred.fromCoroutine(polled.poll.run())
+        most = turns = 0
+        while clock.getDelayedCalls():
+            before = store.count()
+            come_round(clock)
+            most, turns = max(most, store.count() - before), turns + 1
+        self.successResultOf(polling)
+        self.assertEqual(polled.catalog.snapshot.count, 50)
+        self.assertLess(most, LISTS_AT_ONCE)
+        self.assertGreater(turns, 20)
+
+    def test_names_are_ready(self) -> None:
+        """With browsing, also when it is switched on later, names are sorted before anybody asks for them."""
+        store = store_of(5)
+        polled = direct(store, browse=True)
+        self.assertTrue(polled.catalog.snapshot.is_sorted)
+        plain = direct(store)
+        self.assertFalse(plain.catalog.snapshot.is_sorted)
+        plain.catalog.browse = True
+        plain.run_poll()
+        self.assertTrue(plain.catalog.snapshot.is_sorted)
+        self.assertEqual(plain.catalog.names(), [f"acme/app{number}" for number in range(5)])
 
     def test_large_list(self) -> None:
         """A large list is read in a thread, a small one here."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,9 +17,10 @@ from sdr.catalog.lookups import UNKNOWN, ManifestLookup, RepositoryLookup, TagsL
 from sdr.catalog.saved import SavedCatalog
 from sdr.catalog.service import BACKOFF_SECONDS, BACKOFF_TIMES, PollingService, delay
 from sdr.catalog.sources import Fetched
+from sdr.catalog.turns import SLICE
 from sdr.tree.documents import Repository
 from sdr.tree.keys import LISTS_KEY, list_key, list_of, repository_key
-from tests.catalog.polled import Polled, at_once, texts
+from tests.catalog.polled import Polled, at_once, come_round, texts
 from tests.catalog.store import FakeStore, Reply, StoreSource
 from tests.directories import new_directory
 
@@ -405,6 +406,93 @@ class SavingTests(_Case):
         self.polled = self.start_over()
         self.use()
         self.assertEqual({path: path.stat().st_ino for path in self.root.rglob("*")}, before)
+
+    def reading_later(self) -> list[Callable[[], None]]:
+        """Start over with a disk that takes its time; return what ends the calls under way."""
+        ends: list[Callable[[], None]] = []
+
+        def in_thread(call: Callable[[], Any]) -> Deferred[Any]:
+            done: Deferred[Any] = Deferred()
+
+            def end() -> None:
+                at_once(call).addBoth(done.callback)
+
+            ends.append(end)
+            return done
+
+        self.polled = self.start_over(in_thread)
+        return ends
+
+    def test_read_in_a_thread(self) -> None:
+        """Who asks while the copy is being read waits for it, and is answered from it; then the first poll begins."""
+        self.use()
+        self.store.down = Reply(500)
+        ends = self.reading_later()
+        asked = self.store.count()
+        self.service.startService()
+        looks = [self.polled.catalog.look(lookup) for lookup in (LOOKUP, LOOKUP, RepositoryLookup("acme/none"))]
+        gone = self.polled.catalog.look(LOOKUP)
+        gone.cancel()
+        self.failureResultOf(gone, CancelledError)
+        for look in looks:
+            self.assertNoResult(look)
+        self.assertEqual(self.store.count(), asked)
+        ends.pop()()
+        known = [self.successResultOf(look) for look in looks]
+        self.assertEqual(known, [self.polled.recall(LOOKUP)] * 2 + [UNKNOWN])
+        self.assertIsInstance(known[0], Repository)
+        self.assertEqual(self.store.keys_asked(asked), [repository_key("acme/none"), LISTS_KEY])
+        self.assertEqual(self.polled.catalog.names(), (NAME,))
+        self.assert_stops()
+
+    def test_sorted_bit_by_bit(self) -> None:
+        """While the names of the copy are being sorted there are none, and looks are answered; then they are there."""
+        self.use()
+        self.store.down = Reply(500)
+        clock = self.clock
+
+        class Slow(Clock):
+            """A clock that goes on whenever it is looked at, as if each piece of work took its time."""
+
+            def seconds(self) -> float:
+                self.rightNow += SLICE
+                return super().seconds()
+
+        self.clock = Slow()
+        self.addCleanup(setattr, self, "clock", clock)
+        polled = Polled(self.source, self.clock, saved=SavedCatalog(str(self.root)), browse=True)
+        polled.service.startService()
+        self.assertEqual((polled.catalog.names(), polled.catalog.snapshot.count), ((), 1))
+        self.assertIsInstance(polled.recall(LOOKUP), Repository)
+        while not polled.catalog.snapshot.is_sorted:
+            come_round(self.clock)
+        self.assertEqual(polled.catalog.names(), (NAME,))
+        self.successResultOf(polled.service.stopService())
+
+    def test_stop_while_reading(self) -> None:
+        """A stop while the copy is being read ends at once: who waits hears so, and the copy stays as it is."""
+        self.use()
+        before = {path: path.read_bytes() for path in self.root.rglob("*") if path.is_file()}
+        ends = self.reading_later()
+        self.service.startService()
+        look = self.polled.catalog.look(LOOKUP)
+        self.assert_stops()
+        self.assertIs(self.successResultOf(look), UNKNOWN)
+        ends.pop()()
+        self.assertEqual({path: path.read_bytes() for path in self.root.rglob("*") if path.is_file()}, before)
+        self.assertEqual(self.polled.catalog.snapshot.count, 0)
+
+    def test_started_again(self) -> None:
+        """A service that was stopped before it had read the copy reads it when it is started again."""
+        self.use()
+        self.store.down = Reply(500)
+        ends = self.reading_later()
+        self.service.startService()
+        self.assert_stops()
+        self.service.startService()
+        ends.pop()()
+        self.assertEqual(self.polled.catalog.names(), (NAME,))
+        self.assert_stops()
 
     def test_malformed(self) -> None:
         """A copy that is malformed is no obstacle: the endpoint starts without it, and writes it anew."""

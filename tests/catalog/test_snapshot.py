@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from sdr.catalog.names import finished
 from sdr.catalog.snapshot import Listing, Snapshot, is_implausible
 from sdr.tree.documents import encode_list
 from sdr.tree.keys import list_of
@@ -40,6 +41,30 @@ class SnapshotTests(SynchronousTestCase):
         snapshot = snapshot_of(repositories)
         self.assertEqual(tuple(snapshot.names), tuple(sorted(repositories)))
         self.assertEqual(snapshot.count, len(repositories))
+
+    @given(
+        st.dictionaries(NAMES, st.sampled_from(["a" * 16, "b" * 16]), max_size=6),
+        st.dictionaries(NAMES, st.sampled_from(["a" * 16, "b" * 16]), max_size=6),
+        st.booleans(),
+    )
+    def test_names_after_a_change(self, before: dict[str, str], after: dict[str, str], was_sorted: bool) -> None:
+        """Names that were sorted bit by bit, from those before or anew, are those that are there."""
+        old, new = snapshot_of(before), snapshot_of({**before, **after})
+        self.assertEqual((old.is_sorted, new.is_sorted), (False, False))
+        if was_sorted:
+            finished(old.sort_names(Snapshot()))
+        finished(new.sort_names(old))
+        self.assertEqual((old.is_sorted, new.is_sorted), (was_sorted, True))
+        self.assertEqual(new.names, sorted({**before, **after}))
+        finished(old.sort_names(new))
+        self.assertEqual(old.names, sorted(before))
+
+    def test_same_names(self) -> None:
+        """Where only revisions have changed, the sorted names are those before."""
+        old, new = snapshot_of({A: "a" * 16, B: "a" * 16}), snapshot_of({A: "b" * 16, B: "a" * 16})
+        finished(old.sort_names(Snapshot()))
+        finished(new.sort_names(old))
+        self.assertIs(new.names, old.names)
 
     def test_lagging(self) -> None:
         """The lists to read are those that are new and those whose revision differs; no others."""

@@ -30,6 +30,7 @@ from sdr.registry.grammar import Digest
 from sdr.registry.media_types import OCI_INDEX, OCI_MANIFEST
 from sdr.registry.questions import ManifestOf, TagsOf, read_path
 from sdr.tree.documents import ManifestEntry, Repository
+from sdr.tree.referrers import Referrers
 from tests.endpoint.knowledge import Table
 from tests.endpoint.rows import CDN, REDIRECT, Row, question, to
 from tests.endpoint.v1_rows import DOCKER_1_10, OLD_CDN, V1_LOOKUPS, V1_ROWS, V1_TARGETS
@@ -58,6 +59,7 @@ BLOB = f"/v2/acme/app/blobs/{DIGEST}"
 REFERRERS = f"/v2/acme/app/referrers/{DIGEST}"
 SIGNATURE = {"mediaType": OCI_MANIFEST, "digest": str(OTHER), "size": 7, "artifactType": "application/x.sig+json"}
 SBOM = {"mediaType": OCI_MANIFEST, "digest": str(UNTAGGED), "size": 8, "artifactType": "application/x.sbom"}
+BOTH = Referrers.of((SIGNATURE, SBOM))
 
 KNOWN: dict[Lookup[Any], Any] = {APP_LOOKUP: APP}
 GONE: dict[Lookup[Any], Any] = {APP_LOOKUP: ABSENT}
@@ -253,13 +255,13 @@ ROWS = [
         {"Content-Type": OCI_INDEX, "OCI-Filters-Applied": None},
         '"manifests":[]',
     ),
-    Row(11, "GET", REFERRERS, {ReferrersLookup("acme/app", DIGEST): (SIGNATURE, SBOM)}, 200, {}, str(OTHER)),
+    Row(11, "GET", REFERRERS, {ReferrersLookup("acme/app", DIGEST): BOTH}, 200, {}, str(OTHER)),
     *(
         Row(
             11,
             "GET",
             f"{REFERRERS}?artifactType=application/x.sig{plus}json",
-            {ReferrersLookup("acme/app", DIGEST): (SIGNATURE, SBOM)},
+            {ReferrersLookup("acme/app", DIGEST): BOTH},
             200,
             {"OCI-Filters-Applied": "artifactType"},
             f'"manifests":[{json.dumps(SIGNATURE, separators=(",", ":"))}]',
@@ -472,7 +474,7 @@ def tables(*missing: Missing) -> st.SearchStrategy[Table]:
             lookups.append((RepositoryLookup(name), replace(APP, name=name)))
             lookups += [(ManifestLookup(name, "1.0"), MOVED), (ManifestLookup(name, "new"), FOUND)]
             lookups += [(ManifestLookup(name, DIGEST), FOUND), (TagsLookup(name), ("1.0", "new"))]
-            lookups.append((ReferrersLookup(name, DIGEST), (SIGNATURE, SBOM)))
+            lookups.append((ReferrersLookup(name, DIGEST), BOTH))
         lookups += V1_LOOKUPS
         known = {}
         for (lookup, finding), pick in zip(lookups, picks, strict=True):

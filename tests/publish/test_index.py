@@ -1,15 +1,17 @@
 """Tests of the derived documents where several publishers are at work, at every step of each."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from sdr.publish.index import Index, Touched
 from sdr.publish.jobs import Jobs
 from sdr.publish.progress import Silent
 from sdr.publish.writing import Writing
-from sdr.stores.interface import Bytes, Changed, Store, StoreError
-from sdr.tree.headers import TAGS_HEADERS
+from sdr.stores.interface import Bytes, Changed, Stat, Store, StoreError
+from sdr.tree.documents import decode_lists, encode_lists, revision
+from sdr.tree.headers import LIST_HEADERS, LISTS_HEADERS, TAGS_HEADERS
+from sdr.tree.keys import LISTS_KEY, LISTS_PREFIX, list_key, list_of
 from tests.publish.interleaving import Interleaving, SteppedStore
 from tests.publish.publishing import NAME, MemoryTestCase, publish
 from tests.publish.trees import broken_references, snapshot_of, stale_documents
@@ -127,6 +129,41 @@ class IndexTests(MemoryTestCase):
         self.assertEqual(self.store.snapshot(), before)
         self.assertEqual([key for key in read if "/manifests/" in key], [])
 
+    def test_many_lists(self) -> None:
+        """Among thousands of lists only the neighbours are listed; one whose publisher died is found among those."""
+        self.publish("image", "1")
+        own = list_of(NAME)
+        lists = decode_lists(self.store.get(LISTS_KEY)[0])
+        for number in range(0, 4096, 8):
+            prefix = f"{number:03x}"
+            if prefix != own:
+                data = prefix.encode()
+                lists[prefix] = revision(data)
+                self.store.put(list_key(prefix), Bytes(data), LIST_HEADERS)
+        near, far = _not_in(lists, own[:2]), _not_in(lists, "0" if own[0] != "0" else "1")
+        for prefix in (near, far):
+            self.store.put(list_key(prefix), Bytes(b"its publisher died"), LIST_HEADERS)
+        self.store.now = lambda: 2e9
+        self.store.put(LISTS_KEY, Bytes(encode_lists(lists)), LISTS_HEADERS)
+        stepped = SteppedStore(self.store, lambda number: None)
+        seen: list[str] = []
+
+        def listed(prefix: str, *, delimiter: str = "") -> Iterator[Stat | str]:
+            for found in self.store.list(prefix, delimiter=delimiter):
+                if isinstance(found, Stat) and found.key.startswith(LISTS_PREFIX):
+                    seen.append(found.key)
+                yield found
+
+        stepped.list = listed  # type: ignore[method-assign]
+        self.index(stepped).level(NAME, Touched())
+        found = decode_lists(self.store.get(LISTS_KEY)[0])
+        self.assertEqual(found, {**lists, near: revision(b"its publisher died")})
+        self.assertLess(len(seen), 17)
+        others = (f"acme/other{number}" for number in range(10_000))
+        neighbour = next(name for name in others if list_of(name)[:2] == far[:2] and list_of(name) not in lists)
+        self.index(self.store).level(neighbour, Touched())
+        self.assertIn(far, decode_lists(self.store.get(LISTS_KEY)[0]))
+
     def test_malformed(self) -> None:
         """A document that is not sdr's is named, with the command that makes it anew, and left as it is."""
         self.publish("image", "1")
@@ -137,3 +174,9 @@ class IndexTests(MemoryTestCase):
             self.assertEqual(error.key, key)
             self.assertIn("sdr index", str(error))
         self.assertEqual(json.loads(self.store.get(key)[0]), {"tags": 1})
+
+
+def _not_in(lists: Mapping[str, str], beginning: str) -> str:
+    """Return the digits of a list that is none of these."""
+    every = (f"{number:03x}" for number in range(4096))
+    return next(prefix for prefix in every if prefix.startswith(beginning) and prefix not in lists)

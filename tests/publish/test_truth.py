@@ -1,7 +1,10 @@
 """Tests of finding out what a repository's tags are."""
 
+from collections.abc import Iterator
+
 from sdr.publish.truth import SLACK, tagged, tags_of
 from sdr.registry.grammar import Digest
+from sdr.stores.interface import Stat
 from sdr.tree.documents import ManifestEntry
 from tests.publish.interleaving import SteppedStore
 from tests.publish.publishing import NAME, MemoryTestCase
@@ -49,6 +52,28 @@ class TruthTests(MemoryTestCase):
         self.assertEqual(self.reads(None, self.known, conditional=False), [])
         swapped = {"a": self.known["b"], "b": self.known["b"]}
         self.assertEqual(self.reads(2e9, swapped, conditional=False), ["a"])
+
+    def test_listed_before(self) -> None:
+        """What was listed by digest before is not listed again; what is not in it is read."""
+        store = MemoryStore(conditional_writes=False)
+        store.objects = self.store.objects
+        listings: list[str] = []
+        read: list[str] = []
+        stepped = SteppedStore(store, lambda number: None)
+
+        def listing(prefix: str, *, delimiter: str = "") -> Iterator[Stat | str]:
+            listings.append(delimiter)
+            return store.list(prefix, delimiter=delimiter)
+
+        stepped.list = listing  # type: ignore[method-assign]
+        stepped.get = lambda key: read.append(key) or store.get(key)  # type: ignore[method-assign, func-returns-value]
+        seen = tags_of(stepped, NAME, self.known, None).manifests
+        self.assertEqual((listings, read, len(seen)), ([""], [], 2))
+        again = tags_of(stepped, NAME, self.known, None, manifests=seen)
+        self.assertEqual((again.tags, listings, read), (self.known, ["", ":"], []))
+        few = {self.known["a"].digest: seen[self.known["a"].digest]}
+        self.assertEqual(tags_of(stepped, NAME, self.known, None, manifests=few).tags, self.known)
+        self.assertEqual(read, [f"v2/{NAME}/manifests/b"])
 
     def test_gone(self) -> None:
         """A tag that is not listed is read before it is believed to be gone."""

@@ -167,6 +167,10 @@ class Swift:
         """Return what its servers printed."""
         return "\n".join(process.log() for process in self._processes)
 
+    def requests(self) -> list[str]:
+        """Return a line for each request for something in the account, as the proxy logs it."""
+        return [line for line in self._processes[-1].log().splitlines() if " /v1/AUTH_test" in line]
+
     @property
     def environment(self) -> dict[str, str]:
         """What the ``swift`` command reads, for the user who may do everything."""

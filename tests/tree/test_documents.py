@@ -103,6 +103,26 @@ class MalformedTests(SynchronousTestCase):
         for change in changes:
             self.assertRaises(BadDocument, decode_repository, json.dumps({**good, **change}).encode(), "a")
 
+    @given(st.dictionaries(TAGS, ENTRIES, min_size=1, max_size=3), st.data())
+    def test_spoilt_repository(self, tags: dict[str, ManifestEntry], data: st.DataObject) -> None:
+        """A document in canonical form is read as any JSON is, and refused alike where it is spoilt."""
+        good = encode_repository(Repository("acme/app", tags))
+        start = data.draw(st.integers(0, len(good)))
+        end = data.draw(st.integers(start, min(len(good), start + 3)))
+        piece = data.draw(st.sampled_from([b"", b",", b'"', b"}", b"]", b"0", b"a", b"\\u0031", b"\xff", good[end:]]))
+        spoilt = good[:start] + piece + good[end:]
+        # White space before it makes any document one that is not canonical.
+        got, expected = self._decoded(spoilt), self._decoded(b" " + spoilt)
+        self.assertEqual(got, expected)
+        self.assertEqual(self._decoded(good), Repository("acme/app", tags))
+        self.assertEqual(self._decoded(b" " + good), Repository("acme/app", tags))
+
+    def _decoded(self, data: bytes) -> Repository | None:
+        try:
+            return decode_repository(data, "acme/app")
+        except BadDocument:
+            return None
+
     def test_list(self) -> None:
         """A list must end with a whole line, and hold only what belongs into it."""
         good = encode_list({"acme/app": revision(b"")})
