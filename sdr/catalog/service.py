@@ -17,7 +17,6 @@ from sdr.catalog.v1_catalog import V1Catalog
 #: After failures the interval grows up to this many times, and never beyond this many seconds.
 BACKOFF_TIMES, BACKOFF_SECONDS = 8, 300.0
 
-
 _log = Logger()
 
 
@@ -117,29 +116,17 @@ class PollingService(Service):
 
     async def _once(self) -> None:
         if self._unread is not None:
-            await self._restore(self._unread)
+            await restore(self._catalog, self._unread, self._in_thread)
             self._unread = None
-        await self._poll.run()
+        try:
+            await self._poll.run()
+        except Exception:
+            if self.running:
+                self._polled("other")
+            raise
         self._polled(self._poll.kind)
         if self._saved is not None:
             await self._save(self._saved)
-
-    async def _restore(self, saved: SavedCatalog) -> None:
-        """Start from the saved copy, read in a thread: there may be thousands of files. Looks wait for it."""
-        self._catalog.hold()
-        try:
-            snapshot, repositories, manifests = await self._in_thread(saved.load_all)
-        except OSError as error:
-            self._log.warn("the saved catalog cannot be read: {error}", error=error)
-        else:
-            self._catalog.restore(snapshot, repositories)
-            self._catalog.restore_manifests(manifests)
-            if snapshot.count:
-                self._log.info("starting from the saved catalog; repositories: {count}", count=snapshot.count)
-            self._catalog.release()
-            await self._catalog.prepare(snapshot)
-        finally:
-            self._catalog.release()
 
     def _surprised(self, failure: Failure) -> None:
         if self.running:
@@ -186,11 +173,12 @@ async def restore(catalog: Catalog, saved: SavedCatalog, in_thread: InThread) ->
     except OSError as error:
         _log.warn("the saved catalog cannot be read: {error}", error=error)
     else:
-        await catalog.prepare(snapshot)
         catalog.restore(snapshot, repositories)
         catalog.restore_manifests(manifests)
         if snapshot.count:
             _log.info("starting from the saved catalog; repositories: {count}", count=snapshot.count)
+        catalog.release()
+        await catalog.prepare(snapshot)
     finally:
         catalog.release()
 

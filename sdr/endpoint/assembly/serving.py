@@ -44,6 +44,7 @@ class Serving:
     ) -> None:
         self._settings = settings
         self._reactor = reactor
+        self._catalog = knowing.catalog
         self._metrics = metrics
         self.questions = Questions(knowing.knowledge, rules_of(settings))
         self.connections = Connections(settings.limits, reactor, metrics.refused)
@@ -81,6 +82,7 @@ class Serving:
     def take_on(self, settings: Settings) -> None:
         """Go by other settings from the next question on, as far as that goes without a restart."""
         self.questions.rules = rules_of(settings)
+        self._catalog.browse = settings.browse
         self._metrics.lead_to(cdn_hosts_of(settings))
 
     def reopen(self) -> None:
