@@ -12,7 +12,7 @@ from sdr.catalog.flights import LOOK_BURST, LOOKS_AT_ONCE
 from sdr.catalog.lookups import ABSENT, UNKNOWN
 from sdr.catalog.v1_catalog import V1_SECONDS, V1Catalog
 from sdr.catalog.v1_lookups import FoundImage, V1ImageLookup, V1IndexLookup, V1Lookup, V1TagLookup, V1TagsLookup
-from sdr.catalog.v1_store import REQUESTS_AT_ONCE
+from sdr.catalog.v1_store import INDEX_IDS, REQUESTS_AT_ONCE
 from sdr.tree.v1 import encode_images, encode_tag, encode_tags, images_key, tag_key, tags_key
 from tests.catalog.polled import at_once, texts
 from tests.catalog.v1_stores import BASE, HALF, TOP, MemorySource, image
@@ -130,6 +130,30 @@ class OldTests(V1CatalogCase):
     def test_index(self) -> None:
         """The list of images is sent without its tags: docker would pull those, offered or not."""
         self.assertEqual(json.loads(self.known(V1IndexLookup(NAME, old=True))), [{"id": BASE}, {"id": TOP}])
+
+    def test_index_of_half_images(self) -> None:
+        """What is not whole is in no list of images; a repository that has nothing else has an empty one."""
+        self.assertEqual(self.known(V1IndexLookup("demo/conv", old=True)), b"[]")
+        self.old.objects["repositories/demo/hello/_index_images"] = json.dumps([{"id": HALF}, {"id": BASE}]).encode()
+        self.assertEqual(json.loads(self.known(V1IndexLookup(NAME, old=True))), [{"id": BASE}])
+
+    def test_long_index(self) -> None:
+        """A list of very many images is empty: that is enough for every docker, and costs no look at each."""
+        ids = [f"{number:064x}" for number in range(INDEX_IDS + 1)]
+        self.old.objects["repositories/demo/hello/_index_images"] = json.dumps([{"id": each} for each in ids]).encode()
+        self.assertEqual(self.known(V1IndexLookup(NAME, old=True)), b"[]")
+        self.assertEqual([asked for asked in self.old.asked if asked.startswith("HEAD")], [])
+
+    def test_whole_is_learnt_once(self) -> None:
+        """Whether an image is whole is asked once, by whatever needs it first."""
+        self.known(V1ImageLookup(TOP, old=True))
+        asked = len(self.old.asked)
+        self.assertEqual(self.known(V1TagLookup(NAME, "latest", old=True)), TOP)
+        self.assertEqual(self.old.asked[asked:], ["GET repositories/demo/hello/tag_latest"])
+        self.known(V1IndexLookup(NAME, old=True))
+        asked = len(self.old.asked)
+        self.assertIsInstance(self.known(V1ImageLookup(BASE, old=True)), FoundImage)
+        self.assertEqual(self.old.asked[asked:], [f"GET images/{BASE}/json", f"HEAD images/{BASE}/layer"])
 
     def test_half_images(self) -> None:
         """An image that lacks a part, or that is being uploaded, is not there; and is, once it is whole."""

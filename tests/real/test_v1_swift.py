@@ -61,16 +61,15 @@ class SwiftTests(v1_pulling.V1PullTests):
         """Return the URL where the files are."""
         return _cdn().url
 
-    def through(self, cdn: str) -> Endpoint:
-        """Return another endpoint of the same tree, whose CDN is elsewhere."""
-        endpoint = Endpoint(f"--cdn={cdn}", f"--store={_container()}").start()
-        self.addCleanup(endpoint.stop)
-        return endpoint
+    def store(self) -> str:
+        """Return where the endpoint reads the tree."""
+        return _container()
 
 
-class SecureSwiftTests(v1_pulling.V1PullTests):
+class SecureSwiftTests(SwiftTests):
     """Everything over https; layers from nginx that caches, before Swift."""
 
+    kind = SecureEndpoint
     telling = ("1.7", "1.8", "1.9")
 
     def endpoint(self) -> Endpoint:
@@ -80,12 +79,6 @@ class SecureSwiftTests(v1_pulling.V1PullTests):
     def cdn(self) -> str:
         """Return the URL where the files are."""
         return f"https://127.0.0.1:{_secure_cdn().port}"
-
-    def through(self, cdn: str) -> Endpoint:
-        """Return another endpoint of the same tree, whose CDN is elsewhere."""
-        endpoint = SecureEndpoint(f"--cdn={cdn}", f"--store={_container()}").start()
-        self.addCleanup(endpoint.stop)
-        return endpoint
 
 
 class SecureToPlainTests(SynchronousTestCase):

@@ -20,6 +20,9 @@ from tests.real.v1_wire import PullFailed
 #: What is published for v1 and, with manifests of OCI, for v2: no docker that speaks v1 takes those.
 NAME, DEEP, SHORT = "acme/app", "acme/team/app", "short"
 
+#: What docker asks of an image.
+PARTS = ("json", "ancestry", "layer")
+
 #: Names that some versions do not take, and one of the library.
 NAMES = (NAME, DEEP, SHORT)
 
@@ -108,9 +111,18 @@ class V1PullTests(V1TestCase):
         """Return the endpoint to pull from."""
         raise NotImplementedError
 
-    def through(self, cdn: str) -> Endpoint:
-        """Return another endpoint of the same tree, whose CDN is elsewhere."""
+    #: What serves them.
+    kind: type[Endpoint] = Endpoint
+
+    def store(self) -> str:
+        """Return where the endpoint reads the tree."""
         raise NotImplementedError
+
+    def through(self, cdn: str) -> Endpoint:
+        """Start another endpoint of the same tree, whose CDN is elsewhere."""
+        endpoint = self.kind(f"--cdn={cdn}", f"--store={self.store()}").start()
+        self.addCleanup(endpoint.stop)
+        return endpoint
 
     def cdn(self) -> str:
         """Return the URL where the files are."""
@@ -178,7 +190,7 @@ class V1PullTests(V1TestCase):
             "repositories/acme/none/tags",
             "repositories/acme/none/tags/1.0",
             f"repositories/{NAME}/tags/none",
-            f"images/{'0' * 64}/json",
+            *(f"images/{'0' * 64}/{part}" for part in PARTS),
             "images/none/json",
             "none",
         ):
