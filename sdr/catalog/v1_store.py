@@ -10,7 +10,15 @@ from twisted.internet.defer import Deferred, DeferredSemaphore, FirstError, gath
 from sdr.catalog.lookups import DOCUMENT_LIMIT
 from sdr.catalog.memory import Memory
 from sdr.catalog.sources import LARGE, CannotList, InThread, ListingSource
-from sdr.catalog.v1_lookups import FoundImage, V1ImageLookup, V1IndexLookup, V1Lookup, V1TagLookup, V1TagsLookup
+from sdr.catalog.v1_lookups import (
+    FoundImage,
+    FoundTags,
+    V1ImageLookup,
+    V1IndexLookup,
+    V1Lookup,
+    V1TagLookup,
+    V1TagsLookup,
+)
 from sdr.registry.grammar import is_tag
 from sdr.registry.v1 import is_image_id
 from sdr.tree.documents import BadDocument
@@ -41,6 +49,8 @@ REQUESTS_AT_ONCE = 32
 JSON_LIMIT, TAG_LIMIT = 4 * 1024 * 1024, 1000
 #: The longest list of images of which each is looked at, whether it is whole.
 INDEX_IDS = 200
+#: Tags of one repository that are written in a thread.
+MANY_TAGS = 1000
 #: Images known to be whole, and ids of tags, that are remembered.
 _REMEMBERED = 100_000
 
@@ -73,7 +83,10 @@ class V1Store:
             case V1IndexLookup(name):
                 return await self._index(self._prefix(name))
             case V1TagsLookup(name):
-                return await self._tags(self._prefix(name)) or None
+                tags = await self._tags(self._prefix(name))
+                if len(tags) < MANY_TAGS:
+                    return FoundTags.of(tags) if tags else None
+                return await self._in_thread(lambda: FoundTags.of(tags))
             case V1TagLookup(name, tag):
                 return await self._tag(f"{self._prefix(name)}tag_{tag}")
         raise AssertionError(lookup)

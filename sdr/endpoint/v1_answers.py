@@ -9,6 +9,7 @@ from typing import Any
 from sdr.catalog.lookups import ABSENT, UNKNOWN, Known, Lookup, Missing
 from sdr.catalog.v1_lookups import (
     FoundImage,
+    FoundTags,
     SearchLookup,
     V1ImageLookup,
     V1IndexLookup,
@@ -123,21 +124,22 @@ def _index(question: Question, name: str, known: Known, rules: Rules) -> Answer 
 
 
 def _tags(name: str, known: Known, rules: Rules) -> Answer | Lookup[Any]:
-    tags: dict[str, str] = {}
+    tags, seen = None, True
     for old in reversed(_places(rules)):
-        found = known.recall(V1TagsLookup(name, old))
+        lookup = V1TagsLookup(name, old)
+        found = known.recall(lookup)
         if found is None:
-            return V1TagsLookup(name, old)
-        if found is UNKNOWN and not old:
-            # A tag of the old store may have been moved in the tree.
-            return _unseen()
-        if not isinstance(found, Missing):
-            tags |= found
-    if tags:
-        return content(json.dumps(tags, sort_keys=True).encode(), JSON, SHORT)
-    if any(known.recall(V1TagsLookup(name, old)) is UNKNOWN for old in _places(rules)):
-        return _unseen()
-    return error_v1(404, "Repository not found")
+            return lookup
+        if isinstance(found, FoundTags):
+            tags = found if tags is None else FoundTags.of({**tags.ids, **found.ids})
+        elif found is UNKNOWN:
+            seen = False
+            if not old:
+                # A tag of the old store may have been moved in the tree.
+                return _unseen()
+    if tags is not None:
+        return content(tags.body, JSON, SHORT)
+    return error_v1(404, "Repository not found") if seen else _unseen()
 
 
 def _tag(name: str, tag: str, known: Known, rules: Rules) -> Answer | Lookup[Any]:

@@ -9,6 +9,7 @@ from sdr.catalog.lookups import ABSENT, UNKNOWN, FoundManifest, Lookup, Manifest
 from sdr.catalog.v1_lookups import (
     FoundImage,
     FoundNames,
+    FoundTags,
     SearchLookup,
     V1ImageLookup,
     V1IndexLookup,
@@ -46,7 +47,8 @@ def index(in_tree: Any = None, in_old: Any = None) -> dict[Lookup[Any], Any]:
 
 def tags(in_tree: Any = None, in_old: Any = None) -> dict[Lookup[Any], Any]:
     """Say what is known of the tags."""
-    return both(V1TagsLookup, in_tree, in_old, "acme/app")
+    tree, old = (FoundTags.of(ids) if isinstance(ids, dict) else ids for ids in (in_tree, in_old))
+    return both(V1TagsLookup, tree, old, "acme/app")
 
 
 def tag(in_tree: Any = None, in_old: Any = None) -> dict[Lookup[Any], Any]:
@@ -319,7 +321,7 @@ V1_ROWS = [
 
 V1_LOOKUPS: list[tuple[Lookup[Any], Any]] = [
     *((V1IndexLookup("acme/app", old), INDEX) for old in (False, True)),
-    *((V1TagsLookup("acme/app", old), {"1.0": TOP}) for old in (False, True)),
+    *((V1TagsLookup("acme/app", old), FoundTags.of({"1.0": TOP})) for old in (False, True)),
     *((V1TagLookup("acme/app", "1.0", old), TOP) for old in (False, True)),
     *((V1ImageLookup(TOP, old), IMAGE) for old in (False, True)),
     (SearchLookup("app"), FoundNames(1, ("acme/app",))),
