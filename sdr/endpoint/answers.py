@@ -25,6 +25,7 @@ from sdr.endpoint.fallback import (
     unknown_manifest,
     unknown_repository,
     unseen_manifest,
+    unseen_repository,
 )
 from sdr.endpoint.front import front_page
 from sdr.endpoint.paging import BadNumber, page_of, parameter
@@ -178,7 +179,8 @@ def _tags(question: Question, asked: TagsOf, known: Known, rules: Rules) -> Answ
         if found is ABSENT:
             return unknown_repository(asked, known, rules)
         if found is None or isinstance(found, Missing):
-            return _redirect(question, rules, tags_key(asked.name), REVALIDATE)
+            redirected = _redirect(question, rules, tags_key(asked.name), REVALIDATE)
+            return unseen_repository(question, asked, known, rules) or redirected
         tags = found
     try:
         page = page_of(tags, question)

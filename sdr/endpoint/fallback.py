@@ -3,6 +3,7 @@
 They go on with v1 after a ``MANIFEST_UNKNOWN`` with a ``detail``, and after nothing else that this endpoint says.
 """
 
+import re
 from typing import Any
 
 from sdr.catalog.lookups import ABSENT, Known, Lookup, Missing
@@ -22,6 +23,10 @@ _OCI_ONLY = ErrorCode(
     "the image has OCI manifests, which this client does not accept; its owner can publish it again"
     " with sdr publish --schema2 (for docker 1.10 and later) or --v1 (for any docker)",
 )
+
+
+# What asks for tags without an Accept, and has both protocols. Docker 1.8 and 1.9 go on with v1 anyway.
+_HAS_BOTH = re.compile(r"docker/(?:1\.1[0-3]|17\.0[345])\.")
 
 
 def unknown_manifest(
@@ -44,6 +49,16 @@ def unknown_repository(asked: TagsOf, known: Known, rules: Rules) -> Answer | Lo
     if isinstance(in_v1, Lookup):
         return in_v1
     return error(NAME_UNKNOWN) if in_v1 is ABSENT else error(MANIFEST_UNKNOWN, {"name": asked.name})
+
+
+def unseen_repository(question: Question, asked: TagsOf, known: Known, rules: Rules) -> Answer | Lookup[Any] | None:
+    """Answer for a list of tags that cannot be seen, but a repository of protocol v1 can: row 23; else ``None``."""
+    if not _HAS_BOTH.match(question.user_agent):
+        return None
+    in_v1 = find_index(name_v1(asked.name), known, rules)
+    if isinstance(in_v1, Lookup):
+        return in_v1
+    return None if isinstance(in_v1, Missing) else error(MANIFEST_UNKNOWN, {"name": asked.name})
 
 
 def unseen_manifest(question: Question, asked: ManifestOf, known: Known, rules: Rules) -> Answer | Lookup[Any] | None:

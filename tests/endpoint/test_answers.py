@@ -327,7 +327,7 @@ class TableTests(SynchronousTestCase):
     def check(self, row: Row) -> None:
         """Hold one case against its row."""
         known = Table(row.findings, absent=row.absent, names=["a", "b/c", "d"])
-        asked = replace(question(row.method, row.path, row.etag), accept=row.accept)
+        asked = replace(question(row.method, row.path, row.etag), accept=row.accept, user_agent=row.user_agent)
         got = answer(asked, known, row.rules)
         about = f"row {row.row}: {row.method} {row.path} with {dict(row.findings)}"
         if isinstance(row.status, Lookup) or isinstance(got, Lookup):

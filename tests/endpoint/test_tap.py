@@ -18,8 +18,9 @@ from twisted.plugin import getPlugins
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from sdr.catalog.v1_store import REQUEST_SECONDS
 from sdr.endpoint.tap import Options, makeService
-from tests.catalog.v1_stores import TOP, old_store
+from tests.catalog.v1_stores import BASE, TOP, old_store
 from tests.endpoint.trees import write, write_tree
 
 CDN = "https://cdn.example.com/tree"
@@ -203,9 +204,13 @@ class ServiceTests(SynchronousTestCase):
         ):
             self.reactor = Reactor()
             service = self.start("--v1-store", "http://192.0.2.7/registry", *more)
-            self.assertIn(f"Location: {base}/images/{TOP}/layer".encode(), self.ask(f"/v1/images/{TOP}/layer"))
-            self.ask(f"/v1/images/{TOP}/json")
+            self.ask(f"/v1/images/{TOP}/layer")
             self.assertEqual(len(self.reactor.tcpClients), 4, "json, layer, ancestry and _inprogress, at once")
+            # Nothing answers there.
+            self.reactor.advance(REQUEST_SECONDS)
+            self.assertIn(f"Location: {base}/images/{TOP}/layer".encode(), self.ask(f"/v1/images/{TOP}/layer"))
+            self.ask(f"/v1/images/{BASE}/json")
+            self.assertEqual(len(self.reactor.tcpClients), 8)
             stopping = service.stopService()
             self.successResultOf(stopping)
             self.assertEqual(self.reactor.getDelayedCalls(), [])

@@ -79,6 +79,8 @@ MANIFEST = "/v2/acme/app/manifests/1.0"
 DIGEST = Digest.of(b"manifest")
 NO_V2: Findings = {RepositoryLookup("acme/app"): ABSENT, ManifestLookup("acme/app", "1.0"): ABSENT}
 NO_CATALOG: Findings = {RepositoryLookup("acme/app"): UNKNOWN, ManifestLookup("acme/app", "1.0"): UNKNOWN}
+TAGS = "/v2/acme/app/tags/list"
+UNSEEN: Findings = {RepositoryLookup("acme/app"): UNKNOWN}
 NO_TAG: Findings = {**NO_V2, RepositoryLookup("acme/app"): Repository("acme/app", {})}
 
 
@@ -298,6 +300,28 @@ V1_ROWS = [
         for found, says in (
             (INDEX, 'MANIFEST_UNKNOWN","message":"manifest unknown","detail"'),
             (ABSENT, "NAME_UNKNOWN"),
+        )
+    ),
+    # With no catalog of v2 it is the User-Agent that tells who asks for tags.
+    *(
+        row
+        for agent in ("docker/1.10.3 go/go1.5.3 os/linux", "docker/1.13.1 go/go1.7.5", "docker/17.05.0-ce go/go1.7.5")
+        for row in (
+            Row(23, "GET", TAGS, UNSEEN, V1IndexLookup("acme/app"), user_agent=agent),
+            Row(23, "GET", TAGS, {**UNSEEN, **index(b"[]")}, 404, {}, '"detail"', user_agent=agent),
+            Row(23, "GET", TAGS, {**UNSEEN, **index(ABSENT, b"[]")}, 404, {}, '"detail"', OLD, user_agent=agent),
+            Row(23, "GET", TAGS, {**UNSEEN, **index(ABSENT)}, 307, to(TAGS[1:]), user_agent=agent),
+            Row(23, "GET", TAGS, {**UNSEEN, **index(UNKNOWN)}, 307, to(TAGS[1:]), user_agent=agent),
+        )
+    ),
+    *(
+        Row(23, "GET", TAGS, {**UNSEEN, **index(b"[]")}, 307, to(TAGS[1:]), user_agent=agent)
+        for agent in (
+            "",
+            "docker/1.9.1 go/go1.4.3",
+            "docker/17.06.0-ce go/go1.8.3",
+            "docker/20.10.24 go/go1.19",
+            "x/1.10.0",
         )
     ),
     # What protocol v2 has only for others.

@@ -252,6 +252,19 @@ class ActiveStateTests(UnlistedTests):
         self.assertEqual([one.target for one in self.store.asked if "?" in one.target], [])
 
 
+class AloneTests(v1_pulling.V1TestCase):
+    """An old store, and nothing that sdr has published."""
+
+    def test_every_version_pulls(self) -> None:
+        """Every docker pulls, with -a too: what asks over v2 first is led to v1, though there is no catalog."""
+        endpoint = Endpoint(f"--cdn={folder()}", f"--v1-store={old_directory()}").start()
+        self.addCleanup(endpoint.stop)
+        for version in VERSIONS:
+            for tag, all_tags in (("latest", False), (None, True)):
+                pulled = pull(version, endpoint.host, HELLO, tag, all_tags=all_tags)
+                self.assert_over_v1(pulled, hello(), f"{version} {tag}")
+
+
 class HalfPushedTests(v1_pulling.V1TestCase):
     """An old store with tags that name what was never pushed whole."""
 
