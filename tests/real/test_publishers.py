@@ -39,6 +39,9 @@ for turn in range(each):
 class PublishersTests(SynchronousTestCase):
     """8 processes and 200 publishes."""
 
+    #: The bucket or container: these tests' own.
+    place = "publishers"
+
     def publish_all(self, text: str, store: Store, variables: Mapping[str, str]) -> None:
         """Publish, and require that nothing is lost in the derived documents."""
         folder = new_directory(self, make=True)
@@ -71,7 +74,7 @@ class PublishersTests(SynchronousTestCase):
     def test_conditional_writes(self) -> None:
         """In S3, with its conditional writes."""
         server = moto()
-        text = f"s3://{server.make_bucket('publishers')}"
+        text = f"s3://{server.make_bucket(self.place)}"
         store = open_store(text, server.environment)
         self.assertTrue(store.conditional_writes)
         self.publish_all(text, store, server.environment)
@@ -79,7 +82,8 @@ class PublishersTests(SynchronousTestCase):
     def test_none(self) -> None:
         """In Swift, which has none."""
         server = swift()
-        server.make_container("publishers")
-        store = open_store("swift://publishers", server.environment)
+        server.make_container(self.place)
+        text = f"swift://{self.place}"
+        store = open_store(text, server.environment)
         self.assertFalse(store.conditional_writes)
-        self.publish_all("swift://publishers", store, server.environment)
+        self.publish_all(text, store, server.environment)
