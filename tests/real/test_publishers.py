@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -42,6 +42,17 @@ class PublishersTests(SynchronousTestCase):
     #: The bucket or container: these tests' own.
     place = "publishers"
 
+    def run_at_once(
+        self, script: str, arguments: Sequence[str], processes: int, each: int, variables: Mapping[str, str]
+    ) -> None:
+        """Run a script in so many processes, each with its number and ``each`` after the arguments."""
+        command = [sys.executable, "-c", script, *arguments]
+        running = [
+            subprocess.Popen([*command, str(number), str(each)], env=environment(**variables))
+            for number in range(processes)
+        ]
+        self.assertEqual([process.wait() for process in running], [0] * processes)
+
     def publish_all(self, text: str, store: Store, variables: Mapping[str, str]) -> None:
         """Publish, and require that nothing is lost in the derived documents."""
         folder = new_directory(self, make=True)
@@ -52,12 +63,7 @@ class PublishersTests(SynchronousTestCase):
                 artifact = layout.artifact(f"{number}-{turn}".encode(), subject=image)
                 layout.tag(artifact, f"artifact-{number}-{turn}")
         path = layout.write(folder / "layout")
-        command = [sys.executable, "-c", SCRIPT, text, str(path)]
-        processes = [
-            subprocess.Popen([*command, str(number), str(EACH)], env=environment(**variables))
-            for number in range(PROCESSES)
-        ]
-        self.assertEqual([process.wait() for process in processes], [0] * PROCESSES)
+        self.run_at_once(SCRIPT, [text, str(path)], PROCESSES, EACH, variables)
         tree = snapshot_of(store)
         self.assertEqual(broken_references(tree) + stale_documents(tree), [])
         tags = json.loads(tree[f"v2/{SHARED}/tags/list"])["tags"]

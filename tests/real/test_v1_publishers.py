@@ -1,8 +1,6 @@
 """Many publishers for protocol v1 at once, on every kind of store: processes that know nothing of each other."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 
 from sdr.stores.interface import Store
@@ -12,7 +10,6 @@ from tests.publish.checked import layered
 from tests.publish.trees import snapshot_of
 from tests.publish.v1_trees import broken_v1, stale_v1
 from tests.real import test_publishers
-from tests.real.programs import environment
 
 PROCESSES, EACH = 6, 3
 SHARED = "acme/shared"
@@ -39,12 +36,7 @@ class V1PublishersTests(test_publishers.PublishersTests):
         for number in range(PROCESSES):
             layered(layout, f"image-{number}", ({"a": b"shared"}, ""), ({"b": f"{number}".encode()}, ""))
         path = layout.write(new_directory(self, make=True) / "layout")
-        command = [sys.executable, "-c", SCRIPT, text, str(path)]
-        processes = [
-            subprocess.Popen([*command, str(number), str(EACH)], env=environment(**variables))
-            for number in range(PROCESSES)
-        ]
-        self.assertEqual([process.wait() for process in processes], [0] * PROCESSES)
+        self.run_at_once(SCRIPT, [text, str(path)], PROCESSES, EACH, variables)
         tree = snapshot_of(store)
         self.assertEqual(broken_v1(tree) + stale_v1(tree), [])
         tags = json.loads(tree[f"repositories/{SHARED}/tags"])
