@@ -20,6 +20,7 @@ from sdr.catalog.lookups import (
 )
 from sdr.endpoint.answer import REDIRECT_CACHE, Answer, content, digest_header, error, manifest, matches, redirect
 from sdr.endpoint.fallback import (
+    has_v1_only,
     is_not_accepted,
     manifest_not_accepted,
     unknown_manifest,
@@ -69,7 +70,7 @@ def answer(question: Question, known: Known, rules: Rules) -> Answer | Lookup[An
 
 def finished(question: Question, got: Answer) -> Answer:
     """Add what every answer of its kind has, and leave out what HEAD has not."""
-    if question.path.startswith("/v2"):
+    if question.path.startswith("/v2") and not has_v1_only(question):
         got = replace(got, headers=(*got.headers, _API_VERSION))
     return replace(got, body=b"") if question.method == "HEAD" else got
 
@@ -80,6 +81,8 @@ def _answer(question: Question, known: Known, rules: Rules) -> Answer | Lookup[A
     match read_path(question.path):
         case Refused() as refused:  # rows 2 and 22, and what breaks the grammar
             return error(refused.error, refused.detail)
+        case Base() if has_v1_only(question):
+            return error(NOT_FOUND)
         case Base():  # row 3
             return content(b"{}", JSON, REVALIDATE)
         case ManifestOf() as asked:

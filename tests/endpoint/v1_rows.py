@@ -94,6 +94,15 @@ def published(media_type: str) -> Findings:
 
 
 V1_ROWS = [
+    *(
+        Row(3, "GET", path, {}, 404, {"Docker-Distribution-Api-Version": None}, user_agent=agent)
+        for path in ("/v2/", "/v2")
+        for agent in ("docker/1.7.1 go/go1.4.2", "docker/1.8.3 go/go1.4.2", "docker/1.9.1 go/go1.4.3 os/linux")
+    ),
+    *(
+        Row(3, "GET", "/v2/", {}, 200, {"Docker-Distribution-Api-Version": "registry/2.0"}, user_agent=agent)
+        for agent in ("", "docker/1.6.2 go/go1.4.2", "docker/1.10.3 go/go1.5.3", "docker/19.03.8 go/go1.12", "x/1.7.1")
+    ),
     Row(13, "GET", "/v1/_ping/", {}, 200, {"X-Docker-Registry-Version": "sdr"}),
     Row(13, "HEAD", "/v1/_ping", {}, 200, {"X-Docker-Registry-Version": "sdr"}),
     # The list of images.

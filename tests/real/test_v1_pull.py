@@ -49,8 +49,6 @@ class SecureDirectoryTests(DirectoryTests):
     """Everything over https, from the endpoint alone."""
 
     kind = SecureEndpoint
-    #: It is the same host.
-    telling = ("1.7", "1.8", "1.9")
 
     def endpoint(self) -> Endpoint:
         """Return the endpoint to pull from."""

@@ -41,6 +41,12 @@ class IdTests(SynchronousTestCase):
         self.assertEqual([f"sha256:{each.id}" for each in made[:-1]], result["chain_ids"][:-1])
         self.assertEqual([each.parent for each in made], [None, *(each.id for each in made[:-1])])
 
+    def test_left_out(self) -> None:
+        """What protocol v1 says in another way, or does not know, is not in the top image."""
+        data = config(history=[], parent="x", **{"os": "windows", "os.version": "10.0", "os.features": ["win32k"]})
+        base, top = v1_images(data, Digest.of(data), 2)
+        self.assertEqual(json.loads(top.json), {"id": top.id, "os": "windows", "parent": base.id})
+
     def test_without_layers(self) -> None:
         """An image without layers is one image over an empty archive."""
         for rootfs in ({"type": "layers", "diff_ids": []}, {"type": "layers", "diff_ids": None}, {"type": "layers"}):
