@@ -43,8 +43,7 @@ class HTTPSource:
     async def fetch(self, key: str, *, limit: int, seconds: float, etag: str = "") -> Fetched:
         """Read an object whole; see :class:`Source`."""
         got = await self._in_time(self._exchange("GET", self._url(key), limit, etag), seconds)
-        # Bytes: a validator need not be UTF-8, and goes back as it came.
-        validator = got.headers.getRawHeaders(b"etag", [b""])[0].decode("latin-1")
+        validator = _first(got.headers, b"etag")
         if got.status == 200:
             return Fetched(200, got.body, validator)
         if got.status in (403, 404) or (got.status == 304 and etag):
@@ -56,7 +55,7 @@ class HTTPSource:
         got = await self._in_time(self._exchange("HEAD", self._url(key)), seconds)
         if got.status in (403, 404):
             return None
-        length = got.headers.getRawHeaders("content-length", [""])[0]
+        length = _first(got.headers, b"content-length")
         if got.status != 200:
             raise _unexpected(got)
         if not length.isascii() or not length.isdigit():
@@ -121,8 +120,13 @@ def _unexpected(got: _Got) -> FetchFailed:
     return FetchFailed(f"HTTP status {got.status}", _retry_after(got.headers), "status")
 
 
+def _first(headers: Headers, name: bytes) -> str:
+    """Return a header, or nothing: it need not be UTF-8, and a validator goes back as it came."""
+    return headers.getRawHeaders(name, [b""])[0].decode("latin-1")
+
+
 def _retry_after(headers: Headers) -> float:
-    value = headers.getRawHeaders("retry-after", ["0"])[0]
+    value = _first(headers, b"retry-after")
     return min(float(value), 300.0) if value.isascii() and value.isdigit() else 0.0
 
 

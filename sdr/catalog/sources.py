@@ -197,8 +197,14 @@ def list_files(prefix: str) -> list[Listed]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith(beginning) and entry.is_file():
+                if not entry.name.startswith(beginning):
+                    continue
+                try:
                     status = entry.stat()
+                except FileNotFoundError:
+                    # Removed meanwhile, or a link that leads nowhere; the others are there.
+                    continue
+                if stat.S_ISREG(status.st_mode):
                     validator = f"{status.st_mtime_ns:x}-{status.st_size:x}"
                     found.append(Listed(entry.name.removeprefix(beginning), validator))
     except (FileNotFoundError, NotADirectoryError):

@@ -11,7 +11,7 @@ from sdr.catalog.findings import Findings, Held
 from sdr.catalog.flights import Flights, Lane
 from sdr.catalog.lookups import ABSENT, UNKNOWN, Missing
 from sdr.catalog.sources import FetchFailed, InThread, ListingSource, too_slow
-from sdr.catalog.v1_lookups import FoundImage, V1ImageLookup, V1Lookup
+from sdr.catalog.v1_lookups import FoundImage, FoundTags, V1ImageLookup, V1Lookup
 from sdr.catalog.v1_store import V1Store
 from sdr.tree.documents import BadDocument
 
@@ -118,6 +118,6 @@ def weight(found: object) -> int:
             return 500 + len(json)
         case bytes():
             return 500 + len(found)
-        case dict():
-            return 500 + 250 * len(found)
+        case FoundTags(ids, body):
+            return 500 + 250 * len(ids) + len(body)
     return 500

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from sdr.catalog.lookups import Lookup
-from sdr.tree.v1 import JSON, image_key, images_key, tag_key, tags_key
+from sdr.tree.v1 import JSON, encode_tags, image_key, images_key, tag_key, tags_key
 
 T = TypeVar("T")
 
@@ -58,8 +58,25 @@ class V1IndexLookup(V1Lookup[bytes]):
 
 
 @dataclass(frozen=True, slots=True)
-class V1TagsLookup(V1Lookup[Mapping[str, str]]):
-    """The ids of a repository's images by tag; never empty."""
+class FoundTags:
+    """The tags of a repository; at least one.
+
+    :param ids: of the images, by tag.
+    :param body: the same as it is sent: there may be thousands.
+    """
+
+    ids: Mapping[str, str]
+    body: bytes
+
+    @classmethod
+    def of(cls, ids: Mapping[str, str]) -> Self:
+        """Write the body."""
+        return cls(ids, encode_tags(ids))
+
+
+@dataclass(frozen=True, slots=True)
+class V1TagsLookup(V1Lookup[FoundTags]):
+    """The ids of a repository's images by tag."""
 
     name: str
     old: bool = False

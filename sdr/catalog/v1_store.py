@@ -1,7 +1,7 @@
 """One store of protocol v1, read: the tree's own part, or what a docker-registry of 2014 has written."""
 
 import json
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote_plus
 
@@ -10,7 +10,15 @@ from twisted.internet.defer import Deferred, DeferredSemaphore, FirstError, gath
 from sdr.catalog.lookups import DOCUMENT_LIMIT
 from sdr.catalog.memory import Memory
 from sdr.catalog.sources import LARGE, CannotList, InThread, ListingSource
-from sdr.catalog.v1_lookups import FoundImage, V1ImageLookup, V1IndexLookup, V1Lookup, V1TagLookup, V1TagsLookup
+from sdr.catalog.v1_lookups import (
+    FoundImage,
+    FoundTags,
+    V1ImageLookup,
+    V1IndexLookup,
+    V1Lookup,
+    V1TagLookup,
+    V1TagsLookup,
+)
 from sdr.registry.grammar import is_tag
 from sdr.registry.v1 import is_image_id
 from sdr.tree.documents import BadDocument
@@ -39,6 +47,10 @@ REQUEST_SECONDS = 5.0
 REQUESTS_AT_ONCE = 32
 #: The largest ``json`` of an image, and the largest ``tag_<TAG>``, in bytes.
 JSON_LIMIT, TAG_LIMIT = 4 * 1024 * 1024, 1000
+#: The longest list of images of which each is looked at, whether it is whole.
+INDEX_IDS = 200
+#: Tags of one repository that are written in a thread.
+MANY_TAGS = 1000
 #: Images known to be whole, and ids of tags, that are remembered.
 _REMEMBERED = 100_000
 
@@ -71,7 +83,10 @@ class V1Store:
             case V1IndexLookup(name):
                 return await self._index(self._prefix(name))
             case V1TagsLookup(name):
-                return await self._tags(self._prefix(name)) or None
+                tags = await self._tags(self._prefix(name))
+                if len(tags) < MANY_TAGS:
+                    return FoundTags.of(tags) if tags else None
+                return await self._in_thread(lambda: FoundTags.of(tags))
             case V1TagLookup(name, tag):
                 return await self._tag(f"{self._prefix(name)}tag_{tag}")
         raise AssertionError(lookup)
@@ -84,22 +99,30 @@ class V1Store:
         return f"{REPOSITORIES_PREFIX}{quote_plus(namespace)}/{quote_plus(rest)}/"
 
     async def _image(self, image_id: str) -> FoundImage | None:
-        # In the tree its json is written last.
-        others = (LAYER, ANCESTRY, IN_PROGRESS) if self._old else (LAYER,)
+        # In the tree its json is written last, and what once has all its parts keeps them.
+        is_whole = not self._old or self._whole.get(image_id)
+        others = (LAYER,) if is_whole else (LAYER, ANCESTRY, IN_PROGRESS)
         body, size, *rest = await together(
             self._get(image_key(image_id, JSON), JSON_LIMIT),
             *(self._size(image_key(image_id, part)) for part in others),
         )
-        if body is None or size is None or (self._old and (rest[0] is None or rest[1] is not None)):
+        if body is None or size is None or (not is_whole and (rest[0] is None or rest[1] is not None)):
             return None
+        if not is_whole:
+            self._whole.put(image_id, True)
         await self._read(lambda data: check_image(data, image_id), body)
         return FoundImage(body, size)
 
     async def _index(self, prefix: str) -> bytes | None:
         for name in ("images", "_index_images") if self._old else ("images",):
             body = await self._get(f"{prefix}{name}", DOCUMENT_LIMIT)
-            if body is not None:
-                return await self._read(encode_index, body)
+            if body is None:
+                continue
+            if not self._old:
+                return await self._read(lambda data: encode_index(decode_index(data)), body)
+            ids = await self._read(decode_index, body)
+            # No docker needs them, and each costs a few requests.
+            return encode_index(await self._whole_of(ids) if len(ids) <= INDEX_IDS else ())
         # They are not the truth: the tags are.
         return b"[]" if await self._tags(prefix) else None
 
@@ -108,9 +131,8 @@ class V1Store:
         if not self._old:
             return {} if body is None else await self._read(decode_tags, body)
         tags = await self._listed(prefix) if body is None else await self._read(decode_tags, body)
-        ids = sorted(set(tags.values()))
-        whole = dict(zip(ids, await of_each(self._is_whole, ids), strict=True))
-        return {tag: image_id for tag, image_id in sorted(tags.items()) if whole[image_id]}
+        whole = await self._whole_of(sorted(set(tags.values())))
+        return {tag: image_id for tag, image_id in sorted(tags.items()) if image_id in whole}
 
     async def _listed(self, prefix: str) -> dict[str, str]:
         try:
@@ -141,6 +163,11 @@ class V1Store:
         if image_id is None or (self._old and not await self._is_whole(image_id)):
             return None
         return image_id
+
+    async def _whole_of(self, ids: Sequence[str]) -> dict[str, None]:
+        """Return those of an old store's images that have all their parts, in the same order."""
+        whole = await of_each(self._is_whole, ids)
+        return dict.fromkeys(each for each, is_whole in zip(ids, whole, strict=True) if is_whole)
 
     async def _is_whole(self, image_id: str) -> bool:
         """Tell whether an image of an old store has all its parts; what once has them keeps them."""
@@ -179,10 +206,18 @@ def check_image(data: bytes, image_id: str) -> None:
         raise BadDocument("it is not this image's")
 
 
-def encode_index(data: bytes) -> bytes:
-    """Rewrite a list of images as ids alone: with ``docker pull -a`` a ``Tag`` in it is pulled, offered or not."""
+def decode_index(data: bytes) -> list[str]:
+    """Return the ids in a list of images.
+
+    :raise BadDocument: if it is no such list.
+    """
     ids = dict.fromkeys(image["id"] for image in decode_images(data) if isinstance(image["id"], str))
-    return json.dumps([{"id": each} for each in ids if is_image_id(each)]).encode()
+    return [each for each in ids if is_image_id(each)]
+
+
+def encode_index(ids: Iterable[str]) -> bytes:
+    """Write a list of images as ids alone: with ``docker pull -a`` a ``Tag`` in it is pulled, offered or not."""
+    return json.dumps([{"id": each} for each in ids]).encode()
 
 
 async def together(*each: Coroutine[Deferred[Any], Any, Any]) -> list[Any]:

@@ -20,11 +20,13 @@ from sdr.catalog.lookups import (
 )
 from sdr.endpoint.answer import REDIRECT_CACHE, Answer, content, digest_header, error, manifest, matches, redirect
 from sdr.endpoint.fallback import (
+    has_v1_only,
     is_not_accepted,
     manifest_not_accepted,
     unknown_manifest,
     unknown_repository,
     unseen_manifest,
+    unseen_repository,
 )
 from sdr.endpoint.front import front_page
 from sdr.endpoint.paging import BadNumber, page_of, parameter
@@ -69,7 +71,9 @@ def answer(question: Question, known: Known, rules: Rules) -> Answer | Lookup[An
 
 def finished(question: Question, got: Answer) -> Answer:
     """Add what every answer of its kind has."""
-    return replace(got, headers=(*got.headers, _API_VERSION)) if question.path.startswith("/v2") else got
+    if question.path.startswith("/v2") and not has_v1_only(question):
+        return replace(got, headers=(*got.headers, _API_VERSION))
+    return got
 
 
 def _answer(question: Question, known: Known, rules: Rules) -> Answer | Lookup[Any]:
@@ -78,6 +82,8 @@ def _answer(question: Question, known: Known, rules: Rules) -> Answer | Lookup[A
     match read_path(question.path):
         case Refused() as refused:  # rows 2 and 22, and what breaks the grammar
             return error(refused.error, refused.detail)
+        case Base() if has_v1_only(question):
+            return error(NOT_FOUND)
         case Base():  # row 3
             return content(b"{}", JSON, REVALIDATE)
         case ManifestOf() as asked:
@@ -177,7 +183,8 @@ def _tags(question: Question, asked: TagsOf, known: Known, rules: Rules) -> Answ
         if found is ABSENT:
             return unknown_repository(asked, known, rules)
         if found is None or isinstance(found, Missing):
-            return _redirect(question, rules, tags_key(asked.name), REVALIDATE)
+            redirected = _redirect(question, rules, tags_key(asked.name), REVALIDATE)
+            return unseen_repository(question, asked, known, rules) or redirected
         tags = found
     try:
         page = page_of(tags, question)

@@ -1,8 +1,10 @@
-"""What leads docker 1.10 to 17.05 from protocol v2 to v1, where only that has an image for them: rows 23 and 24; pure.
+"""What leads dockers that speak both protocols to v1, where only that has an image for them: rows 3, 23 and 24; pure.
 
-They go on with v1 after a ``MANIFEST_UNKNOWN`` with a ``detail``, and after nothing else that this endpoint says.
+Docker 1.10 to 17.05 go on with v1 after a ``MANIFEST_UNKNOWN`` with a ``detail``, and after nothing else that is said
+here.
 """
 
+import re
 from typing import Any
 
 from sdr.catalog.lookups import ABSENT, Known, Lookup, Missing
@@ -22,6 +24,18 @@ _OCI_ONLY = ErrorCode(
     "the image has OCI manifests, which this client does not accept; its owner can publish it again"
     " with sdr publish --schema2 (for docker 1.10 and later) or --v1 (for any docker)",
 )
+
+
+# These understand nothing that protocol v2 has here; and once they have seen a registry of v2, they take it for one
+# that wants "Authorization" with each request, and send that to any CDN, where S3 refuses it.
+_HAS_V1 = re.compile(r"docker/1\.[789]\.")
+# What asks for tags without an Accept, and has both protocols. Docker 1.8 and 1.9 go on with v1 anyway.
+_HAS_BOTH = re.compile(r"docker/(?:1\.1[0-3]|17\.0[345])\.")
+
+
+def has_v1_only(question: Question) -> bool:
+    """Tell whether this is a docker that must not find protocol v2 here: row 3."""
+    return _HAS_V1.match(question.user_agent) is not None
 
 
 def unknown_manifest(
@@ -44,6 +58,16 @@ def unknown_repository(asked: TagsOf, known: Known, rules: Rules) -> Answer | Lo
     if isinstance(in_v1, Lookup):
         return in_v1
     return error(NAME_UNKNOWN) if in_v1 is ABSENT else error(MANIFEST_UNKNOWN, {"name": asked.name})
+
+
+def unseen_repository(question: Question, asked: TagsOf, known: Known, rules: Rules) -> Answer | Lookup[Any] | None:
+    """Answer for a list of tags that cannot be seen, but a repository of protocol v1 can: row 23; else ``None``."""
+    if not _HAS_BOTH.match(question.user_agent):
+        return None
+    in_v1 = find_index(name_v1(asked.name), known, rules)
+    if isinstance(in_v1, Lookup):
+        return in_v1
+    return None if isinstance(in_v1, Missing) else error(MANIFEST_UNKNOWN, {"name": asked.name})
 
 
 def unseen_manifest(question: Question, asked: ManifestOf, known: Known, rules: Rules) -> Answer | Lookup[Any] | None:

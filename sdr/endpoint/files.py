@@ -21,7 +21,7 @@ from sdr.cdn.locations import OWN_TREE
 from sdr.endpoint.answer import Answer, digest_header, error, matches
 from sdr.endpoint.ranges import Part, Unsatisfiable, read_range
 from sdr.endpoint.sending import Sending
-from sdr.endpoint.web import write, write_head
+from sdr.endpoint.web import header_lines, write, write_head
 from sdr.registry.errors import INTERNAL, NOT_FOUND, UNSUPPORTED, ErrorCode
 from sdr.registry.grammar import Digest
 from sdr.registry.manifests import MANIFEST_LIMIT, MalformedManifest, parse_manifest
@@ -207,14 +207,14 @@ def _answer(request: Request, found: OpenFile) -> tuple[Answer, Part | None]:
     ]
     if found.headers.digest is not None:
         shared.append(digest_header(found.headers.digest))
-    if matches(request.getHeader("if-none-match") or "", found.etag):
+    if matches(",".join(header_lines(request, b"if-none-match")), found.etag):
         return Answer(304, tuple(shared)), None
     shared.append(("Content-Type", found.headers.content_type))
-    wanted = request.getHeader("range") if request.method == b"GET" else None
+    ranges = header_lines(request, b"range") if request.method == b"GET" else []
     whole = Part(0, found.size)
-    if wanted is not None and request.getHeader("if-range") in (None, found.etag):
+    if ranges and header_lines(request, b"if-range") in ([], [found.etag]):
         try:
-            part = read_range(wanted, found.size)
+            part = read_range(ranges[-1], found.size)
         except Unsatisfiable:
             return error(_UNSATISFIABLE, None, ("Content-Range", f"bytes */{found.size}")), None
         if part is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from sdr.catalog.lookups import ABSENT, UNKNOWN, Known, Lookup, Missing
 from sdr.catalog.v1_lookups import (
     FoundImage,
+    FoundTags,
     SearchLookup,
     V1ImageLookup,
     V1IndexLookup,
@@ -53,8 +54,8 @@ def answer_v1(question: Question, asked: AskedV1, known: Known, rules: Rules) ->
             return _tags(name, known, rules)
         case TagV1(name, tag):
             return _tag(name, tag, known, rules)
-        case PartV1(part=part):
-            return (_json if part == JSON_PART else _file)(question, asked, known, rules)
+        case PartV1():
+            return _part(question, asked, known, rules)
         case SearchV1() if rules.browse:
             return _search(question, known)
         case SearchV1():
@@ -109,9 +110,6 @@ def _unseen() -> Answer:
 
 
 def _index(question: Question, name: str, known: Known, rules: Rules) -> Answer | Lookup[Any]:
-    host = rules.public_host or question.host
-    if not is_host(host):
-        return error_v1(400, "the Host header is missing or malformed")
     found = find_index(name, known, rules)
     if isinstance(found, Lookup):
         return found
@@ -119,25 +117,29 @@ def _index(question: Question, name: str, known: Known, rules: Rules) -> Answer 
         return error_v1(404, "images not found")
     # No docker needs more than an empty list, and the tags may be known where this is not.
     body = b"[]" if isinstance(found, Missing) else found
-    return content(body, JSON, SHORT, ("X-Docker-Endpoints", host))
+    host = rules.public_host or question.host
+    # Without it docker since 0.11 goes on with the host that it asked; anything else it would believe.
+    endpoints = (("X-Docker-Endpoints", host),) if is_host(host) else ()
+    return content(body, JSON, SHORT, *endpoints)
 
 
 def _tags(name: str, known: Known, rules: Rules) -> Answer | Lookup[Any]:
-    tags: dict[str, str] = {}
+    tags, seen = None, True
     for old in reversed(_places(rules)):
-        found = known.recall(V1TagsLookup(name, old))
+        lookup = V1TagsLookup(name, old)
+        found = known.recall(lookup)
         if found is None:
-            return V1TagsLookup(name, old)
-        if found is UNKNOWN and not old:
-            # A tag of the old store may have been moved in the tree.
-            return _unseen()
-        if not isinstance(found, Missing):
-            tags |= found
-    if tags:
-        return content(json.dumps(tags, sort_keys=True).encode(), JSON, SHORT)
-    if any(known.recall(V1TagsLookup(name, old)) is UNKNOWN for old in _places(rules)):
-        return _unseen()
-    return error_v1(404, "Repository not found")
+            return lookup
+        if isinstance(found, FoundTags):
+            tags = found if tags is None else FoundTags.of({**tags.ids, **found.ids})
+        elif found is UNKNOWN:
+            seen = False
+            if not old:
+                # A tag of the old store may have been moved in the tree.
+                return _unseen()
+    if tags is not None:
+        return content(tags.body, JSON, SHORT)
+    return error_v1(404, "Repository not found") if seen else _unseen()
 
 
 def _tag(name: str, tag: str, known: Known, rules: Rules) -> Answer | Lookup[Any]:
@@ -149,38 +151,24 @@ def _tag(name: str, tag: str, known: Known, rules: Rules) -> Answer | Lookup[Any
     return error_v1(404, "Tag not found") if found is ABSENT else _unseen()
 
 
-def _json(question: Question, asked: PartV1, known: Known, rules: Rules) -> Answer | Lookup[Any]:
-    """Row 17: docker wants to hear with it how large the layer is."""
+def _part(question: Question, asked: PartV1, known: Known, rules: Rules) -> Answer | Lookup[Any]:
+    """Rows 17 and 18: docker wants to hear with the json how large the layer is, and goes elsewhere for the rest."""
     unseen = None
-    for old in _places(rules):
+    for old, cdn in ((False, rules.cdn), (True, rules.old_cdn)):
+        if cdn is None:
+            continue
         lookup = V1ImageLookup(asked.image_id, old)
         image = known.recall(lookup)
         if image is None:
             return lookup
         if isinstance(image, FoundImage):
-            return content(image.json, JSON, IMMUTABLE, ("X-Docker-Size", str(image.size)))
+            if asked.part == JSON_PART:
+                return content(image.json, JSON, IMMUTABLE, ("X-Docker-Size", str(image.size)))
+            return _redirect(question, cdn, asked)
         if image is UNKNOWN and unseen is None:
-            unseen = rules.old_cdn if old else rules.cdn
-    if unseen is None:
-        return error_v1(404, "Image not found")
+            unseen = cdn
     # Since 0.11 docker does without the size.
-    return _redirect(question, unseen, asked)
-
-
-def _file(question: Question, asked: PartV1, known: Known, rules: Rules) -> Answer | Lookup[Any]:
-    """Row 18: a look is needed only to tell whose file it is."""
-    if rules.old_cdn is None:
-        return _redirect(question, rules.cdn, asked)
-    in_tree, in_old = V1ImageLookup(asked.image_id), V1ImageLookup(asked.image_id, old=True)
-    image = known.recall(in_tree)
-    if image is None:
-        return in_tree
-    if image is UNKNOWN:
-        image = known.recall(in_old)
-        if image is None:
-            return in_old
-        return _redirect(question, rules.old_cdn if isinstance(image, FoundImage) else rules.cdn, asked)
-    return _redirect(question, rules.old_cdn if image is ABSENT else rules.cdn, asked)
+    return error_v1(404, "Image not found") if unseen is None else _redirect(question, unseen, asked)
 
 
 def _redirect(question: Question, cdn: CDN, asked: PartV1) -> Answer:

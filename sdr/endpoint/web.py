@@ -106,19 +106,24 @@ class Root(Resource):
 
 def question_from(request: Request) -> Question:
     """Read a question from a request as it came over the wire."""
-    headers = request.requestHeaders
     path, _, query = request.uri.decode("latin-1").partition("?")
-    hosts = headers.getRawHeaders("host", [])
+    hosts = header_lines(request, b"host")
     return Question(
         method=request.method.decode("latin-1"),
         path=path,
         query=query,
-        accept=",".join(headers.getRawHeaders("accept", [])),
+        accept=",".join(header_lines(request, b"accept")),
         host=hosts[0] if len(hosts) == 1 else "",
         scheme="https" if request.isSecure() else "http",
-        if_none_match=",".join(headers.getRawHeaders("if-none-match", [])),
+        if_none_match=",".join(header_lines(request, b"if-none-match")),
         peer=getattr(request.getClientAddress(), "host", ""),
+        user_agent=",".join(header_lines(request, b"user-agent")),
     )
+
+
+def header_lines(request: Request, name: bytes) -> list[str]:
+    """Return the lines of a header; whatever bytes a client may send there, they are read."""
+    return [line.decode("latin-1") for line in request.requestHeaders.getRawHeaders(name, [])]
 
 
 def write(request: Request, got: Answer) -> None:

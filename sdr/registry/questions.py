@@ -28,6 +28,7 @@ class Question:
     scheme: str = "http"
     if_none_match: str = ""
     peer: str = ""
+    user_agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

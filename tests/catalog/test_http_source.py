@@ -134,7 +134,7 @@ class HTTPSourceTests(SynchronousTestCase):
 
     def test_size_not_told(self) -> None:
         """A size that is not told, or is no number, is a failure: docker would trust it."""
-        for length in (None, b"-1", b"x"):
+        for length in (None, b"-1", b"x", b"\xb2"):
 
             class Odd(Resource):
                 isLeaf = True

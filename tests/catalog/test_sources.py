@@ -1,7 +1,8 @@
 """Tests of where a catalog is read; what a store may do wrong is in test_faults."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from sdr.catalog.sources import DirectorySource, Fetched, FetchFailed, read_file
+from sdr.catalog.sources import DirectorySource, Fetched, FetchFailed, list_files, read_file
 from tests.catalog.polled import at_once
 from tests.directories import new_directory
 
@@ -159,6 +160,22 @@ class DirectorySourceTests(SynchronousTestCase):
         for prefix in ("v2/none/tag_", "v2/x/tag_"):
             self.assertEqual(listed(prefix), {})
         self.failureResultOf(Deferred.fromCoroutine(source.list("x" * 300 + "/tag_", seconds=2.0)), FetchFailed)
+
+    def test_list_meanwhile(self) -> None:
+        """A file that goes while its directory is listed takes no other with it."""
+        for name in ("tag_1", "tag_2"):
+            (self.root / "v2" / name).write_bytes(b"id")
+        scan = os.scandir
+
+        @contextmanager
+        def removing(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+            with scan(folder) as entries:
+                found = list(entries)
+            (self.root / "v2" / "tag_1").unlink()
+            yield iter(found)
+
+        self.patch(os, "scandir", removing)
+        self.assertEqual([each.name for each in list_files(str(self.root / "v2" / "tag_"))], ["2"])
 
     def test_stop(self) -> None:
         """There is nothing to let go of."""

@@ -1,7 +1,8 @@
 """Tests of what is known of protocol v1: images and tags of the tree and of an old store, looked up and remembered."""
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -11,11 +12,21 @@ from twisted.trial.unittest import SynchronousTestCase
 from sdr.catalog.flights import LOOK_BURST, LOOKS_AT_ONCE
 from sdr.catalog.lookups import ABSENT, UNKNOWN
 from sdr.catalog.v1_catalog import V1_SECONDS, V1Catalog
-from sdr.catalog.v1_lookups import FoundImage, V1ImageLookup, V1IndexLookup, V1Lookup, V1TagLookup, V1TagsLookup
-from sdr.catalog.v1_store import REQUESTS_AT_ONCE
+from sdr.catalog.v1_lookups import (
+    FoundImage,
+    FoundTags,
+    V1ImageLookup,
+    V1IndexLookup,
+    V1Lookup,
+    V1TagLookup,
+    V1TagsLookup,
+)
+from sdr.catalog.v1_store import INDEX_IDS, MANY_TAGS, REQUESTS_AT_ONCE
 from sdr.tree.v1 import encode_images, encode_tag, encode_tags, images_key, tag_key, tags_key
 from tests.catalog.polled import at_once, texts
 from tests.catalog.v1_stores import BASE, HALF, TOP, MemorySource, image
+
+R = TypeVar("R")
 
 POLL = 30.0
 NAME = "demo/hello"
@@ -77,7 +88,7 @@ class TreeTests(V1CatalogCase):
     def test_repository(self) -> None:
         """Tags and the list of images come from their objects; `app` and `library/app` are one."""
         self.publish("app", "1.0", TOP)
-        self.assertEqual(self.known(V1TagsLookup("app")), {"1.0": TOP})
+        self.assertEqual(self.known(V1TagsLookup("app")), FoundTags.of({"1.0": TOP}))
         self.assertEqual(self.known(V1TagLookup("app", "1.0")), TOP)
         self.assertEqual(json.loads(self.known(V1IndexLookup("app"))), [{"id": TOP}])
         self.assertIn("GET repositories/library/app/tags", self.tree.asked)
@@ -94,6 +105,24 @@ class TreeTests(V1CatalogCase):
         del self.tree.objects[images_key("a/b")]
         self.assertEqual(self.known(V1IndexLookup("a/b")), b"[]")
 
+    def test_many_tags(self) -> None:
+        """Tags are written as they are sent once for all who ask, and away from the reactor where they are many."""
+        calls: list[Callable[[], Any]] = []
+
+        def in_thread(call: Callable[[], R], /) -> Deferred[R]:
+            calls.append(call)
+            return at_once(call)
+
+        self.v1 = V1Catalog(self.tree, None, self.clock, POLL, in_thread)
+        for number, away in ((MANY_TAGS - 1, 0), (MANY_TAGS, 1)):
+            tags = {str(tag): TOP for tag in range(number)}
+            self.tree.objects[tags_key("app")] = encode_tags(tags)
+            found = self.known(V1TagsLookup("app"))
+            self.assertEqual((found.ids, found.body), (tags, encode_tags(tags)))
+            self.assertIs(self.known(V1TagsLookup("app")).body, found.body)
+            self.assertEqual(len(calls), away)
+            self.clock.advance(POLL)
+
     def test_malformed(self) -> None:
         """An object that is not what it should be is as good as not seen."""
         self.publish("app", "1.0", TOP)
@@ -109,7 +138,7 @@ class OldTests(V1CatalogCase):
 
     def test_tags_by_listing(self) -> None:
         """Tags are found by listing, but not those whose image is half there."""
-        self.assertEqual(self.known(V1TagsLookup(NAME, old=True)), {"latest": TOP})
+        self.assertEqual(self.known(V1TagsLookup(NAME, old=True)), FoundTags.of({"latest": TOP}))
         self.assertIs(self.known(V1TagsLookup("demo/conv", old=True)), ABSENT)
         self.assertIs(self.known(V1TagsLookup("demo/none", old=True)), ABSENT)
 
@@ -123,13 +152,37 @@ class OldTests(V1CatalogCase):
         """Where ActiveState's patch wrote the tags and the list of images, these are taken."""
         self.old.objects["repositories/demo/hello/tags"] = encode_tags({"1": TOP, "half": HALF})
         self.old.objects["repositories/demo/hello/images"] = b'[{"id": "%s", "Tag": "1"}]' % TOP.encode()
-        self.assertEqual(self.known(V1TagsLookup(NAME, old=True)), {"1": TOP})
+        self.assertEqual(self.known(V1TagsLookup(NAME, old=True)), FoundTags.of({"1": TOP}))
         self.assertEqual(json.loads(self.known(V1IndexLookup(NAME, old=True))), [{"id": TOP}])
         self.assertEqual([asked for asked in self.old.asked if asked.startswith("LIST")], [])
 
     def test_index(self) -> None:
         """The list of images is sent without its tags: docker would pull those, offered or not."""
         self.assertEqual(json.loads(self.known(V1IndexLookup(NAME, old=True))), [{"id": BASE}, {"id": TOP}])
+
+    def test_index_of_half_images(self) -> None:
+        """What is not whole is in no list of images; a repository that has nothing else has an empty one."""
+        self.assertEqual(self.known(V1IndexLookup("demo/conv", old=True)), b"[]")
+        self.old.objects["repositories/demo/hello/_index_images"] = json.dumps([{"id": HALF}, {"id": BASE}]).encode()
+        self.assertEqual(json.loads(self.known(V1IndexLookup(NAME, old=True))), [{"id": BASE}])
+
+    def test_long_index(self) -> None:
+        """A list of very many images is empty: that is enough for every docker, and costs no look at each."""
+        ids = [f"{number:064x}" for number in range(INDEX_IDS + 1)]
+        self.old.objects["repositories/demo/hello/_index_images"] = json.dumps([{"id": each} for each in ids]).encode()
+        self.assertEqual(self.known(V1IndexLookup(NAME, old=True)), b"[]")
+        self.assertEqual([asked for asked in self.old.asked if asked.startswith("HEAD")], [])
+
+    def test_whole_is_learnt_once(self) -> None:
+        """Whether an image is whole is asked once, by whatever needs it first."""
+        self.known(V1ImageLookup(TOP, old=True))
+        asked = len(self.old.asked)
+        self.assertEqual(self.known(V1TagLookup(NAME, "latest", old=True)), TOP)
+        self.assertEqual(self.old.asked[asked:], ["GET repositories/demo/hello/tag_latest"])
+        self.known(V1IndexLookup(NAME, old=True))
+        asked = len(self.old.asked)
+        self.assertIsInstance(self.known(V1ImageLookup(BASE, old=True)), FoundImage)
+        self.assertEqual(self.old.asked[asked:], [f"GET images/{BASE}/json", f"HEAD images/{BASE}/layer"])
 
     def test_half_images(self) -> None:
         """An image that lacks a part, or that is being uploaded, is not there; and is, once it is whole."""
@@ -140,17 +193,17 @@ class OldTests(V1CatalogCase):
             self.clock.advance(6)
             kept = self.old.objects.pop(f"images/{HALF}/{part}")
             self.assertIs(self.known(lookup), ABSENT, part)
-            self.assertNotIn("half", self.known(V1TagsLookup(NAME, old=True)))
+            self.assertNotIn("half", self.known(V1TagsLookup(NAME, old=True)).ids)
             self.old.objects[f"images/{HALF}/{part}"] = kept
         self.clock.advance(POLL)
         self.assertIsInstance(self.known(lookup), FoundImage)
-        self.assertEqual(self.known(V1TagsLookup(NAME, old=True)), {"half": HALF, "latest": TOP})
+        self.assertEqual(self.known(V1TagsLookup(NAME, old=True)), FoundTags.of({"half": HALF, "latest": TOP}))
 
     def test_quoted_names(self) -> None:
         """A name with several parts stands where the registry of 2014 put it."""
         self.old.objects["repositories/a/b%2Fc/tag_1"] = TOP.encode()
         self.assertEqual(self.known(V1TagLookup("a/b/c", "1", old=True)), TOP)
-        self.assertEqual(self.known(V1TagsLookup("a/b/c", old=True)), {"1": TOP})
+        self.assertEqual(self.known(V1TagsLookup("a/b/c", old=True)), FoundTags.of({"1": TOP}))
 
     def test_ids_are_read_once(self) -> None:
         """A tag's object is read again when the listing says that it has changed, and not before."""
@@ -163,7 +216,7 @@ class OldTests(V1CatalogCase):
         self.assertNotIn(f"HEAD images/{TOP}/json", again, "what is whole stays whole")
         self.old.objects["repositories/demo/hello/tag_latest"] = BASE.encode()
         self.clock.advance(POLL)
-        self.assertEqual(self.known(V1TagsLookup(NAME, old=True)), {"latest": BASE})
+        self.assertEqual(self.known(V1TagsLookup(NAME, old=True)), FoundTags.of({"latest": BASE}))
 
     def test_odd_tags(self) -> None:
         """An object that has no id in it, or no tag in its name, is no tag."""
@@ -176,7 +229,7 @@ class OldTests(V1CatalogCase):
                 ("quoted", b'"%s"\n' % BASE.encode()),
             )
         }
-        self.assertEqual(self.known(V1TagsLookup(NAME, old=True)), {"latest": TOP, "quoted": BASE})
+        self.assertEqual(self.known(V1TagsLookup(NAME, old=True)), FoundTags.of({"latest": TOP, "quoted": BASE}))
 
     def test_cannot_list(self) -> None:
         """A store that cannot list has no list of tags, and its single tags all the same."""
@@ -196,7 +249,7 @@ class OldTests(V1CatalogCase):
         """However many tags there are, a few requests are under way at a time."""
         self.old.objects |= {f"repositories/demo/hello/tag_{number}": TOP.encode() for number in range(200)}
         looking: Deferred[Any] = self.v1.look(V1TagsLookup(NAME, old=True))
-        self.assertEqual(len(self.successResultOf(looking)), 201)
+        self.assertEqual(len(self.successResultOf(looking).ids), 201)
         self.clock.advance(POLL)
         self.old.objects |= {f"repositories/demo/hello/tag_{number}": BASE.encode() for number in range(200)}
         self.old.held = []
@@ -206,7 +259,7 @@ class OldTests(V1CatalogCase):
             held, self.old.held = self.old.held, []
             for each in held:
                 each.callback(None)
-        self.assertEqual(self.successResultOf(looking)["7"], BASE)
+        self.assertEqual(self.successResultOf(looking).ids["7"], BASE)
 
 
 class RememberingTests(V1CatalogCase):
@@ -278,7 +331,7 @@ class RememberingTests(V1CatalogCase):
         self.assertIs(self.successResultOf(looking), UNKNOWN)
         self.old.held = None
         self.clock.advance(6)
-        self.assertEqual(self.known(V1TagsLookup(NAME, old=True)), {"latest": TOP})
+        self.assertEqual(self.known(V1TagsLookup(NAME, old=True)), FoundTags.of({"latest": TOP}))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_budget(self) -> None:

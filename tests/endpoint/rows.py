@@ -34,6 +34,7 @@ class Row:
     etag: str = ""
     absent: tuple[str, ...] = ()
     accept: str = ""
+    user_agent: str = ""
 
 
 def to(key: str, cdn: str = CDN) -> dict[str, str | None]:

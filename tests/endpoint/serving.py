@@ -61,5 +61,5 @@ class TreeCase(SynchronousTestCase):
         """Make one request."""
         protocol, transport = self.connect()
         more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-        protocol.dataReceived(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode())
+        protocol.dataReceived(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode("latin-1"))
         return Got(transport.value())

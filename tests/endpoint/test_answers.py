@@ -21,7 +21,7 @@ from sdr.catalog.lookups import (
     RepositoryLookup,
     TagsLookup,
 )
-from sdr.catalog.v1_lookups import V1IndexLookup, V1Lookup
+from sdr.catalog.v1_lookups import V1ImageLookup, V1IndexLookup, V1Lookup
 from sdr.cdn.locations import OwnTree, RemoteCDN
 from sdr.endpoint.answer import Answer
 from sdr.endpoint.answers import answer
@@ -329,7 +329,7 @@ class TableTests(SynchronousTestCase):
     def check(self, row: Row) -> None:
         """Hold one case against its row."""
         known = Table(row.findings, absent=row.absent, names=["a", "b/c", "d"])
-        asked = replace(question(row.method, row.path, row.etag), accept=row.accept)
+        asked = replace(question(row.method, row.path, row.etag), accept=row.accept, user_agent=row.user_agent)
         got = answer(asked, known, row.rules)
         about = f"row {row.row}: {row.method} {row.path} with {dict(row.findings)}"
         if isinstance(row.status, Lookup) or isinstance(got, Lookup):
@@ -388,7 +388,7 @@ class LoopTests(SynchronousTestCase):
     def test_ends(self) -> None:
         """A client that follows redirects comes to an end, and hears why."""
         rules = Rules(RemoteCDN("http://registry.example.com"))
-        known = Table({**KNOWN, **{RepositoryLookup("down"): UNKNOWN}})
+        known = Table({**KNOWN, RepositoryLookup("down"): UNKNOWN, V1ImageLookup("0123456789abcdef"): UNKNOWN})
         for target in (BY_TAG, BY_DIGEST, "/v2/down/manifests/1", BLOB, "/v1/images/0123456789abcdef/layer"):
             hops = 0
             while (location := self.location(target, known, rules)) is not None:
@@ -436,6 +436,33 @@ class OwnTreeTests(SynchronousTestCase):
         got = answer(question("GET", BLOB, host="10.0.0.1"), Table(), Rules(OwnTree("https://registry.example.com")))
         assert isinstance(got, Answer)
         self.assertEqual(got.header("Location"), f"https://registry.example.com/tree/blobs/sha256/{DIGEST.hex}")
+
+
+class EndpointsTests(SynchronousTestCase):
+    """Where docker goes on after the list of a repository's images."""
+
+    def said(self, host: str, rules: Rules) -> str | None:
+        """Return what the header says."""
+        asked = question("GET", "/v1/repositories/acme/app/images", host=host)
+        got = answer(asked, Table({V1IndexLookup("acme/app"): b"[]"}), rules)
+        assert isinstance(got, Answer)
+        self.assertEqual(got.status, 200, host)
+        return got.header("X-Docker-Endpoints")
+
+    def test_host_of_the_request(self) -> None:
+        """It goes on with the host that it asked, whatever else its connection came through."""
+        for host in ("registry.example.com", "10.0.0.1:5000", "[::1]:5000"):
+            self.assertEqual(self.said(host, REDIRECT), host)
+
+    def test_malformed_host(self) -> None:
+        """A Host that could lead elsewhere is not repeated; without the header docker stays where it is."""
+        for host in ("", "evil/path", "a b", "a,b", "user@host", "host:port", "[::1", "host?", "h\r\nx: y"):
+            self.assertIsNone(self.said(host, REDIRECT), host)
+
+    def test_public_url(self) -> None:
+        """A public URL stands whatever the client calls the endpoint."""
+        for host in ("10.0.0.1", "", "a b"):
+            self.assertEqual(self.said(host, replace(REDIRECT, public_host="own.example:444")), "own.example:444")
 
 
 NAMES = ["acme/app", "b", "Bad", "a//b", "..", "a/manifests/b"]

@@ -83,6 +83,11 @@ class ServingTests(TreeCase):
         got = self.ask(BLOB_PATH, If_None_Match=f'"{BLOB_DIGEST}"')
         self.assertEqual((got.status, got.body), (304, b""))
 
+    def test_any_bytes(self) -> None:
+        """Whatever bytes a client sends in a header, it gets the file."""
+        for name in ("If_None_Match", "Range", "If_Range"):
+            self.assertEqual(self.ask(BLOB_PATH, **{name: "\xff\xfe"}).status, 200, name)
+
     def test_other_methods(self) -> None:
         """The tree is for reading."""
         for method in ("PUT", "DELETE", "POST"):

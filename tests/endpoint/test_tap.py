@@ -13,8 +13,9 @@ from twisted.logger import capturedLogs
 from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
+from sdr.catalog.v1_store import REQUEST_SECONDS
 from sdr.endpoint.tap import makeService
-from tests.catalog.v1_stores import TOP, old_store
+from tests.catalog.v1_stores import BASE, TOP, old_store
 from tests.endpoint.trees import write, write_tree
 from tests.endpoint.whole import CDN, SIGNALS, Reactor, WholeCase, options
 
@@ -72,9 +73,13 @@ class ServiceTests(WholeCase):
         ):
             self.reactor = Reactor()
             service = self.start("--v1-store", "http://192.0.2.7/registry", *more)
-            self.assertIn(f"Location: {base}/images/{TOP}/layer".encode(), self.raw(f"/v1/images/{TOP}/layer"))
-            self.raw(f"/v1/images/{TOP}/json")
+            self.raw(f"/v1/images/{TOP}/layer")
             self.assertEqual(len(self.reactor.tcpClients), 4, "json, layer, ancestry and _inprogress, at once")
+            # Nothing answers there.
+            self.reactor.advance(REQUEST_SECONDS)
+            self.assertIn(f"Location: {base}/images/{TOP}/layer".encode(), self.raw(f"/v1/images/{TOP}/layer"))
+            self.raw(f"/v1/images/{BASE}/json")
+            self.assertEqual(len(self.reactor.tcpClients), 8)
             stopping = service.stopService()
             self.successResultOf(stopping)
             self.assertEqual(self.reactor.getDelayedCalls(), [])

@@ -20,6 +20,7 @@ from sdr.cdn.locations import RemoteCDN
 from sdr.endpoint.rules import Rules
 from sdr.endpoint.web import Questions, Root
 from sdr.tree.v1 import (
+    PARTS,
     encode_ancestry,
     encode_images,
     encode_tag,
@@ -128,7 +129,7 @@ class TreeTests(V1Case):
             "repositories/x/y/images",
             "repositories/x/y/tags",
             "repositories/x/y/tags/1",
-            f"images/{TOP}/json",
+            *(f"images/{TOP}/{part}" for part in PARTS),
         ):
             got = self.ask(agent, f"/v1/{path}")
             self.assertEqual((got.status, got.header("Content-Type")), (404, "application/json"), path)
@@ -191,7 +192,8 @@ class OldStoreTests(V1Case):
         self.assertEqual(self.ask(agent, f"{repository}/tags/half").status, 404)
         described = self.ask(agent, f"/v1/images/{BASE}/json")
         self.assertEqual((described.status, described.header("X-Docker-Size")), (200, "10"))
-        self.assertEqual(self.ask(agent, f"/v1/images/{HALF}/json").status, 404)
+        for part in PARTS:
+            self.assertEqual(self.ask(agent, f"/v1/images/{HALF}/{part}").status, 404, part)
         self.assertEqual(self.ask(agent, "/v1/repositories/demo/conv/tags").status, 404)
         for part in ("ancestry", "layer"):
             got = self.ask(agent, f"/v1/images/{TOP}/{part}")

@@ -114,6 +114,14 @@ class RequestTests(SynchronousTestCase):
         for path in (f"/v2/{NAME}%2Fx/tags/list", "/v2/../v2/", "//v2/", "/%76%32/", "/v2/%2e%2e/tags/list", "/v2%2F"):
             self.assertEqual(self.ask("GET", path).code, 404, path)
 
+    def test_any_bytes(self) -> None:
+        """Whatever bytes a client sends in a header, it is answered."""
+        agent = RequestTraversalAgent(endpoint(polled_catalog(self.root, self.clock), REDIRECT))
+        for name in (b"Accept", b"Host", b"If-None-Match", b"User-Agent"):
+            url = f"http://registry.example.com/v2/{NAME}/tags/list".encode()
+            response = self.successResultOf(agent.request(b"GET", url, Headers({name: [b"\xff\xfe"]})))
+            self.assertEqual(response.code, 200, name)
+
     def test_no_cookies_no_version(self) -> None:
         """Answers do not tell which Twisted this is."""
         self.assertEqual(self.ask("GET", "/v2/").header("Server"), "sdr")

@@ -9,6 +9,7 @@ from sdr.catalog.lookups import ABSENT, UNKNOWN, FoundManifest, Lookup, Manifest
 from sdr.catalog.v1_lookups import (
     FoundImage,
     FoundNames,
+    FoundTags,
     SearchLookup,
     V1ImageLookup,
     V1IndexLookup,
@@ -46,7 +47,8 @@ def index(in_tree: Any = None, in_old: Any = None) -> dict[Lookup[Any], Any]:
 
 def tags(in_tree: Any = None, in_old: Any = None) -> dict[Lookup[Any], Any]:
     """Say what is known of the tags."""
-    return both(V1TagsLookup, in_tree, in_old, "acme/app")
+    tree, old = (FoundTags.of(ids) if isinstance(ids, dict) else ids for ids in (in_tree, in_old))
+    return both(V1TagsLookup, tree, old, "acme/app")
 
 
 def tag(in_tree: Any = None, in_old: Any = None) -> dict[Lookup[Any], Any]:
@@ -77,6 +79,8 @@ MANIFEST = "/v2/acme/app/manifests/1.0"
 DIGEST = Digest.of(b"manifest")
 NO_V2: Findings = {RepositoryLookup("acme/app"): ABSENT, ManifestLookup("acme/app", "1.0"): ABSENT}
 NO_CATALOG: Findings = {RepositoryLookup("acme/app"): UNKNOWN, ManifestLookup("acme/app", "1.0"): UNKNOWN}
+TAGS = "/v2/acme/app/tags/list"
+UNSEEN: Findings = {RepositoryLookup("acme/app"): UNKNOWN}
 NO_TAG: Findings = {**NO_V2, RepositoryLookup("acme/app"): Repository("acme/app", {})}
 
 
@@ -90,6 +94,15 @@ def published(media_type: str) -> Findings:
 
 
 V1_ROWS = [
+    *(
+        Row(3, "GET", path, {}, 404, {"Docker-Distribution-Api-Version": None}, user_agent=agent)
+        for path in ("/v2/", "/v2")
+        for agent in ("docker/1.7.1 go/go1.4.2", "docker/1.8.3 go/go1.4.2", "docker/1.9.1 go/go1.4.3 os/linux")
+    ),
+    *(
+        Row(3, "GET", "/v2/", {}, 200, {"Docker-Distribution-Api-Version": "registry/2.0"}, user_agent=agent)
+        for agent in ("", "docker/1.6.2 go/go1.4.2", "docker/1.10.3 go/go1.5.3", "docker/19.03.8 go/go1.12", "x/1.7.1")
+    ),
     Row(13, "GET", "/v1/_ping/", {}, 200, {"X-Docker-Registry-Version": "sdr"}),
     Row(13, "HEAD", "/v1/_ping", {}, 200, {"X-Docker-Registry-Version": "sdr"}),
     # The list of images.
@@ -167,46 +180,32 @@ V1_ROWS = [
     *(
         row
         for part in ("ancestry", "layer")
+        for path, in_tree, in_old in (
+            (f"/v1/images/{TOP}/{part}", to(f"images/{TOP}/{part}"), to(f"images/{TOP}/{part}", OLD_CDN)),
+        )
         for row in (
-            Row(18, "GET", f"/v1/images/{TOP}/{part}", {}, 302, to(f"images/{TOP}/{part}")),
-            Row(18, "HEAD", f"/v1/images/{BASE}/{part}", {}, 302, to(f"images/{BASE}/{part}")),
-            Row(18, "GET", f"/v1/images/{TOP}/{part}", {}, V1ImageLookup(TOP), rules=OLD),
-            Row(18, "GET", f"/v1/images/{TOP}/{part}", image(IMAGE), 302, to(f"images/{TOP}/{part}"), rules=OLD),
-            Row(
-                18,
-                "GET",
-                f"/v1/images/{TOP}/{part}",
-                image(ABSENT),
-                302,
-                to(f"images/{TOP}/{part}", OLD_CDN),
-                rules=OLD,
-            ),
-            Row(18, "GET", f"/v1/images/{TOP}/{part}", image(UNKNOWN), V1ImageLookup(TOP, old=True), rules=OLD),
-            Row(
-                18,
-                "GET",
-                f"/v1/images/{TOP}/{part}",
-                image(UNKNOWN, ABSENT),
-                302,
-                to(f"images/{TOP}/{part}"),
-                rules=OLD,
-            ),
-            Row(
-                18,
-                "GET",
-                f"/v1/images/{TOP}/{part}",
-                image(UNKNOWN, IMAGE),
-                302,
-                to(f"images/{TOP}/{part}", OLD_CDN),
-                rules=OLD,
-            ),
+            Row(18, "GET", path, {}, V1ImageLookup(TOP)),
+            Row(18, "GET", path, image(IMAGE), 302, in_tree),
+            Row(18, "HEAD", path, image(IMAGE), 302, in_tree),
+            Row(18, "GET", path, image(UNKNOWN), 302, in_tree),
+            Row(18, "GET", path, image(ABSENT), 404, {}, '{"error": "Image not found"}'),
+            Row(18, "GET", path, {}, V1ImageLookup(TOP), rules=OLD),
+            Row(18, "GET", path, image(IMAGE), 302, in_tree, rules=OLD),
+            Row(18, "GET", path, image(ABSENT), V1ImageLookup(TOP, old=True), rules=OLD),
+            Row(18, "GET", path, image(ABSENT, IMAGE), 302, in_old, rules=OLD),
+            Row(18, "GET", path, image(ABSENT, UNKNOWN), 302, in_old, rules=OLD),
+            Row(18, "GET", path, image(ABSENT, ABSENT), 404, {}, '{"error": "Image not found"}', OLD),
+            Row(18, "GET", path, image(UNKNOWN), V1ImageLookup(TOP, old=True), rules=OLD),
+            Row(18, "GET", path, image(UNKNOWN, ABSENT), 302, in_tree, rules=OLD),
+            Row(18, "GET", path, image(UNKNOWN, IMAGE), 302, in_old, rules=OLD),
         )
     ),
+    Row(18, "GET", f"/v1/images/{BASE}/layer", {}, V1ImageLookup(BASE)),
     Row(
         18,
         "GET",
         f"/v1/images/{TOP}/layer",
-        image(ABSENT),
+        image(ABSENT, IMAGE),
         302,
         to(f"images/{TOP}/layer", "http://registry.example.com/old"),
         rules=replace(REDIRECT, old_cdn=OwnTree(None, "/old")),
@@ -215,7 +214,7 @@ V1_ROWS = [
         18,
         "GET",
         f"/v1/images/{TOP}/layer",
-        {},
+        image(IMAGE),
         503,
         {"Location": None},
         "leads back",
@@ -312,6 +311,28 @@ V1_ROWS = [
             (ABSENT, "NAME_UNKNOWN"),
         )
     ),
+    # With no catalog of v2 it is the User-Agent that tells who asks for tags.
+    *(
+        row
+        for agent in ("docker/1.10.3 go/go1.5.3 os/linux", "docker/1.13.1 go/go1.7.5", "docker/17.05.0-ce go/go1.7.5")
+        for row in (
+            Row(23, "GET", TAGS, UNSEEN, V1IndexLookup("acme/app"), user_agent=agent),
+            Row(23, "GET", TAGS, {**UNSEEN, **index(b"[]")}, 404, {}, '"detail"', user_agent=agent),
+            Row(23, "GET", TAGS, {**UNSEEN, **index(ABSENT, b"[]")}, 404, {}, '"detail"', OLD, user_agent=agent),
+            Row(23, "GET", TAGS, {**UNSEEN, **index(ABSENT)}, 307, to(TAGS[1:]), user_agent=agent),
+            Row(23, "GET", TAGS, {**UNSEEN, **index(UNKNOWN)}, 307, to(TAGS[1:]), user_agent=agent),
+        )
+    ),
+    *(
+        Row(23, "GET", TAGS, {**UNSEEN, **index(b"[]")}, 307, to(TAGS[1:]), user_agent=agent)
+        for agent in (
+            "",
+            "docker/1.9.1 go/go1.4.3",
+            "docker/17.06.0-ce go/go1.8.3",
+            "docker/20.10.24 go/go1.19",
+            "x/1.10.0",
+        )
+    ),
     # What protocol v2 has only for others.
     *(
         row
@@ -333,7 +354,7 @@ V1_ROWS = [
 
 V1_LOOKUPS: list[tuple[Lookup[Any], Any]] = [
     *((V1IndexLookup("acme/app", old), INDEX) for old in (False, True)),
-    *((V1TagsLookup("acme/app", old), {"1.0": TOP}) for old in (False, True)),
+    *((V1TagsLookup("acme/app", old), FoundTags.of({"1.0": TOP})) for old in (False, True)),
     *((V1TagLookup("acme/app", "1.0", old), TOP) for old in (False, True)),
     *((V1ImageLookup(TOP, old), IMAGE) for old in (False, True)),
     (SearchLookup("app"), FoundNames(1, ("acme/app",))),

@@ -21,7 +21,7 @@ from tests.images import DOCKER_CONFIG, DOCKER_MANIFEST, Layout, compress, confi
 from tests.publish.publishing import NAME, PublishingTestCase
 from tests.publish.trees import broken_references, snapshot, snapshot_of, stale_documents
 from tests.publish.v1_trees import Said, broken_v1, publish_v1, stale_v1, v1_of
-from tests.registry.test_v1 import CHAIN, CONFIG
+from tests.registry.test_v1 import VECTOR
 from tests.stores.memory import MemoryStore
 
 HEADERS = Headers("application/octet-stream", SHORT)
@@ -107,18 +107,19 @@ class WritingTests(V1TestCase):
         """Ids, ancestry and json are those that docker 17.05 made of the same config."""
         layout = Layout()
         layers = [layout.layer({"a": text}, docker=True) for text in (b"1", b"2", b"3")]
-        config = layout.add(CONFIG, DOCKER_CONFIG)
+        config = layout.add(VECTOR["config"].encode(), DOCKER_CONFIG)
         manifest = {"schemaVersion": 2, "mediaType": DOCKER_MANIFEST, "config": config, "layers": layers}
         layout.tag(layout.add_json(manifest, DOCKER_MANIFEST))
         publication = publish_v1(self.memory, self.oci(layout))
-        tree, top = self.whole(), Digest.of(CONFIG).hex
-        ids = [*CHAIN[:2], top]
+        tree, pushed = self.whole(), VECTOR["result"]["push_v1"]
+        ids = [each["id"] for each in pushed]
         self.assertEqual([*publication.ids], ids)
+        top = ids[-1]
         self.assertEqual(json.loads(tree[f"images/{top}/ancestry"]), ids[::-1])
         self.assertEqual(
             [tree[f"images/{each}/layer"] for each in ids], [layout.blobs[each["digest"]] for each in layers]
         )
-        self.assertEqual(tree[f"images/{ids[1]}/json"], f'{{"id":"{ids[1]}","parent":"{ids[0]}"}}'.encode())
+        self.assertEqual([tree[f"images/{each}/json"].decode() for each in ids], [each["json"] for each in pushed])
         # As docker's index of images has it.
         images = json.loads(tree[f"repositories/{NAME}/images"])
         self.assertEqual(images, [*({"id": each} for each in ids[:2]), {"id": top, "Tag": "1.0"}])
@@ -406,7 +407,7 @@ class RefusedTests(V1TestCase):
         for config, algorithm, word in (
             (b'{"rootfs":{"diff_ids":[]}}', "sha256", "names 0 layers"),
             (b"no json", "sha256", "not JSON"),
-            (CONFIG, "sha512", "sha512"),
+            (VECTOR["config"].encode(), "sha512", "sha512"),
             (b'{"a":"' + b"a" * 4_200_000 + b'"}', "sha256", "more than"),
         ):
             layout = Layout()

@@ -4,9 +4,9 @@ import http.client
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
+
+from tests.real.served import Served
 
 #: Of a connection, not of a message (RFC 9110, 7.6.1).
 _HOPS = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
@@ -28,7 +28,7 @@ class Fault:
     only: str = ""
 
 
-class Faulty:
+class Faulty(Served):
     """A proxy on 127.0.0.1 in front of a service.
 
     :param upstream: the service's URL.
@@ -40,21 +40,8 @@ class Faulty:
         self.asked: list[str] = []
         self._lock = threading.Lock()
         self._upstream = urlsplit(upstream).netloc
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._answering())
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, raised: BaseException | None, at: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), self._answering()))
+        self.url = f"http://{self.host}"
 
     def fault(self, method: str, target: str) -> Fault | None:
         """Note a request, and return what to do to it."""

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -39,6 +39,20 @@ for turn in range(each):
 class PublishersTests(SynchronousTestCase):
     """8 processes and 200 publishes."""
 
+    #: The bucket or container: these tests' own.
+    place = "publishers"
+
+    def run_at_once(
+        self, script: str, arguments: Sequence[str], processes: int, each: int, variables: Mapping[str, str]
+    ) -> None:
+        """Run a script in so many processes, each with its number and ``each`` after the arguments."""
+        command = [sys.executable, "-c", script, *arguments]
+        running = [
+            subprocess.Popen([*command, str(number), str(each)], env=environment(**variables))
+            for number in range(processes)
+        ]
+        self.assertEqual([process.wait() for process in running], [0] * processes)
+
     def publish_all(self, text: str, store: Store, variables: Mapping[str, str]) -> None:
         """Publish, and require that nothing is lost in the derived documents."""
         folder = new_directory(self, make=True)
@@ -49,12 +63,7 @@ class PublishersTests(SynchronousTestCase):
                 artifact = layout.artifact(f"{number}-{turn}".encode(), subject=image)
                 layout.tag(artifact, f"artifact-{number}-{turn}")
         path = layout.write(folder / "layout")
-        command = [sys.executable, "-c", SCRIPT, text, str(path)]
-        processes = [
-            subprocess.Popen([*command, str(number), str(EACH)], env=environment(**variables))
-            for number in range(PROCESSES)
-        ]
-        self.assertEqual([process.wait() for process in processes], [0] * PROCESSES)
+        self.run_at_once(SCRIPT, [text, str(path)], PROCESSES, EACH, variables)
         tree = snapshot_of(store)
         self.assertEqual(broken_references(tree) + stale_documents(tree), [])
         tags = json.loads(tree[f"v2/{SHARED}/tags/list"])["tags"]
@@ -71,7 +80,7 @@ class PublishersTests(SynchronousTestCase):
     def test_conditional_writes(self) -> None:
         """In S3, with its conditional writes."""
         server = moto()
-        text = f"s3://{server.make_bucket('publishers')}"
+        text = f"s3://{server.make_bucket(self.place)}"
         store = open_store(text, server.environment)
         self.assertTrue(store.conditional_writes)
         self.publish_all(text, store, server.environment)
@@ -79,7 +88,8 @@ class PublishersTests(SynchronousTestCase):
     def test_none(self) -> None:
         """In Swift, which has none."""
         server = swift()
-        server.make_container("publishers")
-        store = open_store("swift://publishers", server.environment)
+        server.make_container(self.place)
+        text = f"swift://{self.place}"
+        store = open_store(text, server.environment)
         self.assertFalse(store.conditional_writes)
-        self.publish_all("swift://publishers", store, server.environment)
+        self.publish_all(text, store, server.environment)

@@ -1,26 +1,14 @@
 """Checking, removing and collecting what protocol v1 has on real stores, segments of large layers too."""
 
-from collections.abc import Mapping
-
-from twisted.trial.unittest import SynchronousTestCase
-
-from sdr.publish.checking import Checker
-from sdr.publish.collection import Collection
-from sdr.publish.findings import Checked
 from sdr.publish.jobs import Jobs
 from sdr.publish.progress import Silent
 from sdr.publish.removal import Removal
-from sdr.stores.interface import Stat, Store
-from sdr.stores.opening import open_store
-from sdr.stores.swift import SwiftStore
-from sdr.stores.swift_credentials import login
+from sdr.stores.interface import Store
 from tests import images
-from tests.directories import new_directory
 from tests.publish.checked import layered
 from tests.publish.v1_trees import publish_v1
+from tests.real import collecting
 from tests.real.programs import folder
-from tests.real.s3 import moto
-from tests.real.swift import swift
 
 NAME = "acme/app"
 
@@ -32,21 +20,10 @@ def layout(text: str) -> str:
     return f"oci:{made.write(folder() / 'layout')}"
 
 
-class CollectingTests(SynchronousTestCase):
-    """Images of protocol v1 from the first publish to nothing."""
+class CollectingTests(collecting.CollectingTestCase):
+    """Images of protocol v1 from the first publish to nothing; in a directory a layer is its blob by another name."""
 
-    def keys(self, store: Store, prefix: str) -> set[str]:
-        """Return what is there."""
-        return {found.key for found in store.list(prefix) if isinstance(found, Stat)}
-
-    def collect(self, store: Store, times: int = 2) -> None:
-        """Mark and sweep."""
-        for _ in range(times):
-            Collection(store, Jobs(8), Silent()).collect(0)
-
-    def check(self, store: Store) -> Checked:
-        """Read all, layers whole."""
-        return Checker(store, Jobs(8), Silent()).check(deep=True)
+    place = "v1-collecting"
 
     def live(self, store: Store) -> None:
         """Publish, untag, collect, remove and collect; only what is of no use goes, and all of that."""
@@ -73,23 +50,7 @@ class CollectingTests(SynchronousTestCase):
         self.collect(store, 3)
         self.assertEqual(self.keys(store, "images/") | self.keys(store, "repositories/"), set())
 
-    def opened(self, text: str, environment: Mapping[str, str]) -> Store:
-        """Open a store."""
-        return open_store(text, environment)
-
-    def test_directory(self) -> None:
-        """In a directory, where a layer is its blob by another name."""
-        self.live(self.opened(str(new_directory(self) / "store"), {}))
-
-    def test_s3(self) -> None:
-        """In S3."""
-        server = moto()
-        self.live(self.opened(f"s3://{server.make_bucket('v1-collecting')}", server.environment))
-
     def test_swift(self) -> None:
-        """In Swift, with every layer in segments."""
-        server = swift()
-        server.make_container("v1-collecting")
-        store = SwiftStore("swift://v1-collecting", "v1-collecting", "", login(server.environment), segment_size=400)
-        self.live(store)
-        self.assertEqual([name for name in server.objects("v1-collecting") if "_segments/" in name], [])
+        """In Swift, with every layer in segments: they go with their objects."""
+        self.live(self.segmented())
+        self.assertEqual(self.segments(""), [])

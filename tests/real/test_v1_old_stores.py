@@ -14,7 +14,7 @@ from tests.real.servers import Endpoint, caching_nginx
 from tests.real.swift import swift
 from tests.real.v1_layers import laid_over
 from tests.real.v1_pictures import later
-from tests.real.v1_pulling import publish, pull
+from tests.real.v1_pulling import PARTS, publish, pull
 from tests.real.v1_scripted import Script, Scripted
 from tests.real.v1_versions import VERSIONS, Trait, kinds
 
@@ -25,6 +25,7 @@ ROOT = "registry"
 HELLO, HALF = "demo/hello", "demo/conv"
 TOP = "28720365c5e7476a011e4f43ac003ee5f16247a263b9d623aa85ed311d73bf39"
 BASE = "cae662172fd450bb0cd710a769079c05bfc5d8e35efa6576edc7d0377afdd4a2"
+#: What is half pushed.
 UPLOADING = "675ed54b0134bcf3d49c0a979859d35ff086f25b2f142a0960c2c7e5be99212d"
 
 #: The Swift container and the S3 bucket.
@@ -100,7 +101,7 @@ def _bucket() -> str:
 
 
 @functools.cache
-def _beforeold_directory() -> Endpoint:
+def _before_directory() -> Endpoint:
     return Endpoint(f"--cdn={_tree()}", f"--v1-store={old_directory()}").start()
 
 
@@ -128,7 +129,7 @@ class OldStoreTests(v1_pulling.V1TestCase):
 
     def endpoint(self) -> Endpoint:
         """Return the endpoint."""
-        return _beforeold_directory()
+        return _before_directory()
 
     def fetch(self, path: str) -> Response:
         """Ask the endpoint."""
@@ -152,14 +153,16 @@ class OldStoreTests(v1_pulling.V1TestCase):
         for path in (
             f"repositories/{HALF}/tags",
             f"repositories/{HALF}/tags/latest",
-            f"images/{UPLOADING}/json",
+            *(f"images/{UPLOADING}/{part}" for part in PARTS),
         ):
             got = self.fetch(path)
             self.assertEqual((got.status, "error" in got.json()), (404, True), path)
+        self.assertEqual(self.fetch(f"repositories/{HALF}/images").json(), [])
 
     def test_missing_is_json(self) -> None:
         """What is not there is 404, in JSON, whatever the store says."""
-        for path in (f"images/{'0' * 64}/json", "repositories/demo/none/images", f"repositories/{HELLO}/tags/none"):
+        parts = (f"images/{'0' * 64}/{part}" for part in PARTS)
+        for path in (*parts, "repositories/demo/none/images", f"repositories/{HELLO}/tags/none"):
             got = self.fetch(path)
             self.assertEqual((got.status, got.headers["Content-Type"]), (404, "application/json"), path)
 
@@ -247,6 +250,19 @@ class ActiveStateTests(UnlistedTests):
         for version in kinds():
             pull(version, self._endpoint.host, HELLO, "latest")
         self.assertEqual([one.target for one in self.store.asked if "?" in one.target], [])
+
+
+class AloneTests(v1_pulling.V1TestCase):
+    """An old store, and nothing that sdr has published."""
+
+    def test_every_version_pulls(self) -> None:
+        """Every docker pulls, with -a too: what asks over v2 first is led to v1, though there is no catalog."""
+        endpoint = Endpoint(f"--cdn={folder()}", f"--v1-store={old_directory()}").start()
+        self.addCleanup(endpoint.stop)
+        for version in VERSIONS:
+            for tag, all_tags in (("latest", False), (None, True)):
+                pulled = pull(version, endpoint.host, HELLO, tag, all_tags=all_tags)
+                self.assert_over_v1(pulled, hello(), f"{version} {tag}")
 
 
 class HalfPushedTests(v1_pulling.V1TestCase):

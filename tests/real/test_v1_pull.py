@@ -7,7 +7,7 @@ from tests.real import v1_pulling
 from tests.real.programs import fetch, folder
 from tests.real.servers import Endpoint
 from tests.real.v1_pictures import LINUX, picture
-from tests.real.v1_pulling import NAME, SecureEndpoint, publish_all, pull
+from tests.real.v1_pulling import NAME, PARTS, SecureEndpoint, publish_all, pull
 from tests.real.v1_scripted import Script, Scripted
 from tests.real.v1_versions import VERSIONS
 
@@ -38,34 +38,21 @@ class DirectoryTests(v1_pulling.V1PullTests):
 
     def cdn(self) -> str:
         """Return the URL where the files are."""
-        return f"{_plain().url}/tree"
+        return f"{self.endpoint().url}/tree"
 
-    def through(self, cdn: str) -> Endpoint:
-        """Return another endpoint of the same tree, whose CDN is elsewhere."""
-        endpoint = Endpoint(f"--cdn={cdn}", f"--store={_directory()}").start()
-        self.addCleanup(endpoint.stop)
-        return endpoint
+    def store(self) -> str:
+        """Return where the endpoint reads the tree."""
+        return _directory()
 
 
-class SecureDirectoryTests(v1_pulling.V1PullTests):
+class SecureDirectoryTests(DirectoryTests):
     """Everything over https, from the endpoint alone."""
 
-    #: It is the same host.
-    telling = ("1.7", "1.8", "1.9")
+    kind = SecureEndpoint
 
     def endpoint(self) -> Endpoint:
         """Return the endpoint to pull from."""
         return _secure()
-
-    def cdn(self) -> str:
-        """Return the URL where the files are."""
-        return f"{_secure().url}/tree"
-
-    def through(self, cdn: str) -> Endpoint:
-        """Return another endpoint of the same tree, whose CDN is elsewhere."""
-        endpoint = SecureEndpoint(f"--cdn={cdn}", f"--store={_directory()}").start()
-        self.addCleanup(endpoint.stop)
-        return endpoint
 
 
 class ForbiddingTests(v1_pulling.V1TestCase):
@@ -84,6 +71,7 @@ class ForbiddingTests(v1_pulling.V1TestCase):
                 self.assert_over_v1(pulled, picture().trees[LINUX], version)
                 self.assert_fails(version, endpoint.host, NAME, "none", "Tag none not found")
                 self.assert_fails(version, endpoint.host, "acme/none", "1.0", "not found|NAME_UNKNOWN")
-            for path in (f"images/{'0' * 64}/json", "repositories/acme/none/images", f"repositories/{NAME}/tags/none"):
+            parts = (f"images/{'0' * 64}/{part}" for part in PARTS)
+            for path in (*parts, "repositories/acme/none/images", f"repositories/{NAME}/tags/none"):
                 got = fetch(f"{endpoint.url}/v1/{path}")
                 self.assertEqual((got.status, got.headers["Content-Type"]), (404, "application/json"), path)

@@ -2,15 +2,13 @@
 
 import gzip
 import json
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
 
 from tests import images
 from tests.real.certificates import certificates
+from tests.real.served import Served
 
 BASE, TOP = "b" * 64, "a" * 64
 NAME, TAG = "acme/app", "1.0"
@@ -48,7 +46,7 @@ class Asked:
     headers: Mapping[str, str]
 
 
-class Scripted:
+class Scripted(Served):
     """A server on 127.0.0.1.
 
     :param tls: whether it speaks https.
@@ -60,16 +58,12 @@ class Scripted:
         self._missing = missing or Script(404)
         self.at: dict[str, list[Script]] = {}
         self.asked: list[Asked] = []
-        self._server = _Quiet(("127.0.0.1", 0), self._answering())
+        server = _Quiet(("127.0.0.1", 0), self._answering())
         if tls:
-            self._server.socket = (
-                certificates()
-                .serving()
-                .wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-            )
-        self.host = f"127.0.0.1:{self._server.server_port}"
+            serving = certificates().serving()
+            server.socket = serving.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        super().__init__(server)
         self.url = f"http{'s' if tls else ''}://{self.host}"
-        self._thread = threading.Thread(target=lambda: self._server.serve_forever(0.02), daemon=True)
 
     def say(self, path: str, *scripts: Script) -> None:
         """Answer so at a path."""
@@ -81,17 +75,6 @@ class Scripted:
         changed = {**script.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
         kept = {name: value for name, value in changed.items() if value}
         self.at[path] = [Script(script.status, kept, script.body, script.cut, script.ranges)]
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, raised: BaseException | None, at: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def next(self, target: str) -> Script:
         """Return the answer that is due."""
@@ -130,8 +113,6 @@ class Scripted:
 
 
 class _Quiet(ThreadingHTTPServer):
-    daemon_threads = True
-
     def handle_error(self, request: object, client_address: object) -> None:
         """Be quiet about clients that do not speak TLS, or leave."""
 

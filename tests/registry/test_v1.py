@@ -1,6 +1,7 @@
 """Tests of images of protocol v1: ids and their JSON."""
 
 import json
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,17 +13,7 @@ from tests.texts import JSON_VALUES
 
 DIFFS = [f"sha256:{digit * 64}" for digit in "123"]
 #: A config, and the images that docker 17.05's own code made of it when it pushed to a v1 registry.
-CONFIG = (
-    '{"architecture":"amd64","config":{"Hostname":"","Env":["PATH=/usr/bin:/bin","X=a&b<c>"],"Cmd":["/bin/sh","-c",'
-    '"echo a && b"],"Volumes":null},"container":"aaaa","created":"2017-05-04T22:00:26.123456789Z",'
-    '"docker_version":"17.05.0-ce","history":[{"created_by":"ENV","empty_layer":true}],"os":"linux",'
-    f'"rootfs":{{"type":"layers","diff_ids":{json.dumps(DIFFS)}}}}}'
-).encode()
-CHAIN = [
-    "1111111111111111111111111111111111111111111111111111111111111111",
-    "9932074217c35353d2e03a3f5a86549f7c67bfeb0ba53e23d69f4d4c8f7958f5",
-    "50127c0d6b338be78246434b4bce23ecf75e505158ea0bbd15effeb162fbf3ec",
-]
+VECTOR = json.loads((Path(__file__).parents[1] / "data" / "v1-vector.json").read_text())
 
 
 def config(**members: object) -> bytes:
@@ -42,19 +33,19 @@ class IdTests(SynchronousTestCase):
 
     def test_as_docker_makes_them(self) -> None:
         """The base comes first; each but the top has its chain id, the top the config's digest, as in docker 17.05."""
-        digest = Digest.of(CONFIG)
-        base, middle, top = v1_images(CONFIG, digest, 3)
-        self.assertEqual([base.id, middle.id, top.id], [*CHAIN[:2], digest.hex])
-        self.assertEqual([base.parent, middle.parent, top.parent], [None, *CHAIN[:2]])
-        self.assertEqual(base.json, f'{{"id":"{CHAIN[0]}"}}'.encode())
-        self.assertEqual(middle.json, f'{{"id":"{CHAIN[1]}","parent":"{CHAIN[0]}"}}'.encode())
-        expected = (
-            '{"architecture":"amd64","config":{"Hostname":"","Env":["PATH=/usr/bin:/bin","X=a\\u0026b\\u003cc\\u003e"],'
-            '"Cmd":["/bin/sh","-c","echo a \\u0026\\u0026 b"],"Volumes":null},"container":"aaaa",'
-            '"created":"2017-05-04T22:00:26.123456789Z","docker_version":"17.05.0-ce",'
-            f'"id":"{digest.hex}","os":"linux","parent":"{CHAIN[1]}"}}'
-        )
-        self.assertEqual(top.json.decode(), expected)
+        config, result = VECTOR["config"].encode(), VECTOR["result"]
+        digest = Digest.of(config)
+        made = v1_images(config, digest, len(result["chain_ids"]))
+        self.assertEqual([{"id": each.id, "json": each.json.decode()} for each in made], result["push_v1"])
+        self.assertEqual(str(digest), result["config_digest"])
+        self.assertEqual([f"sha256:{each.id}" for each in made[:-1]], result["chain_ids"][:-1])
+        self.assertEqual([each.parent for each in made], [None, *(each.id for each in made[:-1])])
+
+    def test_left_out(self) -> None:
+        """What protocol v1 says in another way, or does not know, is not in the top image."""
+        data = config(history=[], parent="x", **{"os": "windows", "os.version": "10.0", "os.features": ["win32k"]})
+        base, top = v1_images(data, Digest.of(data), 2)
+        self.assertEqual(json.loads(top.json), {"id": top.id, "os": "windows", "parent": base.id})
 
     def test_without_layers(self) -> None:
         """An image without layers is one image over an empty archive."""
