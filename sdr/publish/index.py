@@ -11,17 +11,17 @@ overwritten before its publisher looked again, and else by the next publish ther
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from sdr.publish.image import ImageManifest
 from sdr.publish.jobs import Jobs
-from sdr.publish.keeping import TRIES, Documents, Found
+from sdr.publish.keeping import TRIES, Documents, Found, Putting
 from sdr.publish.referrers import merged, present
+from sdr.publish.rounds import Rounds
 from sdr.publish.truth import SLACK, Truth, read, tagged, tags_of
-from sdr.publish.writing import Writing
 from sdr.registry.grammar import Digest
 from sdr.stores.interface import NotThere, Stat, Store, StoreError
 from sdr.tree import documents, headers, keys
@@ -54,6 +54,10 @@ class Touched:
                 found.setdefault(manifest.manifest.subject.digest, []).append(manifest)
         object.__setattr__(self, "by_subject", found)
 
+    def beside(self, other: "Touched | None") -> "Touched":
+        """Return what another publish and this one have done together: tags, and manifests that they attached."""
+        return self if other is None else Touched({**other.tags, **self.tags}, (*other.attached, *self.attached))
+
 
 class Index:
     """The derived documents of one store.
@@ -66,7 +70,7 @@ class Index:
         self,
         store: Store,
         jobs: Jobs,
-        writing: Writing,
+        writing: Putting,
         *,
         mends: bool = False,
         sleep: Callable[[float], None] = time.sleep,
@@ -76,14 +80,30 @@ class Index:
         #: What has to be true still when the documents that say so are written.
         self._promised: list[Callable[[], bool]] = []
 
+    def looks(self, touched: Mapping[str, Touched]) -> dict[str, list[Callable[[], None]]]:
+        """Return what reads ahead the documents that :meth:`level_all` would change, by the repository that needs it.
+
+        What several of them need is for the first.
+        """
+        self._documents.let_go()
+        found: dict[str, list[Callable[[], None]]] = {}
+        seen: set[str] = set()
+        for name, its in touched.items():
+            new = [key for key in _needed(name, its) if key not in seen]
+            seen |= {*new}
+            found[name] = [partial(self._documents.hold_one, key) for key in new]
+        return found
+
     def check(self, name: str, touched: Touched) -> None:
-        """Read the documents that :meth:`level` would change: a malformed one is better known before the tag moves.
+        """See that the documents that :meth:`level` would change are well-formed: better know it before the tag moves.
 
         :raise StoreError: if one is not what sdr writes there.
         """
         prefix, each = keys.list_of(name), self._documents
-        each.hold(_needed(name, touched))
-        for key, found in each.held.items():
+        for key in _needed(name, touched):
+            if key not in each.held:
+                each.hold_one(key)
+            found = each.held[key]
             if key == keys.tags_key(name):
                 each.decoded(found, lambda data: documents.decode_tags(data, name))
             elif key == keys.repository_key(name):
@@ -96,20 +116,33 @@ class Index:
                 each.decoded(found, documents.decode_referrers)
 
     def level(self, name: str, touched: Touched) -> None:
-        """Bring each document level that has to do with a repository, in the order of :class:`sdr.tree.keys.Stage`.
+        """Bring each document level that has to do with a repository; see :meth:`level_all`."""
+        self.level_all({name: touched})
+
+    def level_all(self, touched: Mapping[str, Touched]) -> None:
+        """Bring each document level that has to do with repositories, in the order of :class:`sdr.tree.keys.Stage`.
 
         :raise StoreError: if one cannot be written, or is not what sdr writes there.
         """
-        prefix = keys.list_of(name)
+        leaving = {name for name, its in touched.items() if its.leaving}
+        rounds = Rounds(touched, leaving)
         steps = [
-            lambda: self._repository(name, touched),
-            lambda: self._list(prefix, {name}, frozenset({name}) if touched.leaving else frozenset()),
-            lambda: self._lists({prefix}),
-        ]
-        if touched.leaving:
             # Nothing may lead to what is about to be removed.
-            steps = steps[1:]
-        self._settle(steps, _needed(name, touched))
+            lambda: rounds.take_repositories(lambda name: self._repository(name, touched[name]), self._at_once),
+            lambda: rounds.take_lists(
+                lambda prefix, names: self._list(prefix, names, leaving & {*names}), self._at_once
+            ),
+            lambda: self._lists(rounds.prefixes),
+        ]
+        self._settle(steps, lambda: self._needed_in(rounds, touched))
+
+    def _at_once(self, steps: Sequence[Callable[[], bool]]) -> list[bool]:
+        return self._jobs.run(self._documents.uninterrupted, steps)
+
+    def _needed_in(self, rounds: Rounds, touched: Mapping[str, Touched]) -> list[str]:
+        lists = [keys.list_key(prefix) for prefix in sorted(rounds.lists)]
+        of_their_own = [key for name in sorted(rounds.repositories) for key in _own(name, touched[name])]
+        return [*of_their_own, *lists, keys.LISTS_KEY]
 
     def level_repository(self, name: str, touched: Touched) -> None:
         """Bring level what is in a repository; :meth:`level_lists` is to follow."""
@@ -212,7 +245,7 @@ class Index:
                 self._promised.append(partial(self._is_revision, keys.list_key(prefix), revisions.get(prefix)))
         return wrote
 
-    def _settle(self, steps: Collection[Callable[[], bool]], needed: Collection[str] = ()) -> None:
+    def _settle(self, steps: Collection[Callable[[], bool]], needed: Callable[[], Collection[str]] = tuple) -> None:
         """Take the steps, until what was changed in the documents is true when they are written.
 
         Somebody may have made something what it was again while a document still said that, and so have left it alone:
@@ -250,16 +283,15 @@ class Index:
         return lists
 
 
+def _own(name: str, touched: Touched) -> list[str]:
+    """Return the keys of the documents of a repository."""
+    referrers = [keys.referrers_key(name, subject) for subject in touched.by_subject]
+    return [keys.repository_key(name), keys.tags_key(name), *referrers]
+
+
 def _needed(name: str, touched: Touched) -> list[str]:
     """Return the keys of the documents that have to do with a repository."""
-    referrers = [keys.referrers_key(name, subject) for subject in touched.by_subject]
-    return [
-        keys.repository_key(name),
-        keys.tags_key(name),
-        *referrers,
-        keys.list_key(keys.list_of(name)),
-        keys.LISTS_KEY,
-    ]
+    return [*_own(name, touched), keys.list_key(keys.list_of(name)), keys.LISTS_KEY]
 
 
 def _is_kept(promise: Callable[[], bool]) -> bool:

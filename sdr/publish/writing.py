@@ -2,15 +2,16 @@
 
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from sdr.publish.image import PIECE
-from sdr.publish.jobs import Jobs
+from sdr.publish.jobs import Stoppable
 from sdr.publish.progress import Report
 from sdr.stores.interface import ANY_VERSION, AnyVersion, Body, Store
 from sdr.tree.headers import Headers
+from sdr.tree.keys import list_key, list_of, place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Account:
 class Writing:
     """Puts objects, tells of them, and counts them. Thread-safe."""
 
-    def __init__(self, store: Store, jobs: Jobs, report: Report) -> None:
+    def __init__(self, store: Store, jobs: Stoppable, report: Report) -> None:
         self._store, self._jobs, self._report = store, jobs, report
         self._lock = threading.Lock()
         self._written: list[str] = []
@@ -80,13 +81,48 @@ class Writing:
             self._skipped_bytes += size
 
 
+class Accounts:
+    """The writing of several images at once, each of which has an account of its own.
+
+    A document that several of them share counts for the first.
+
+    :param of: a repository and the writing of an image in it; at least one.
+    """
+
+    def __init__(self, of: Sequence[tuple[str, Writing]]) -> None:
+        self._all = [writing for _, writing in of]
+        self._by_name: dict[str, Writing] = {}
+        self._by_list: dict[str, Writing] = {}
+        for name, writing in of:
+            self._by_name.setdefault(name, writing)
+            self._by_list.setdefault(list_key(list_of(name)), writing)
+
+    @property
+    def count(self) -> int:
+        """How many objects were written so far."""
+        return sum(writing.count for writing in self._all)
+
+    def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> str:
+        """Write an object and return its version; see :meth:`sdr.stores.interface.Store.put`."""
+        return self._of(key).put(key, body, headers, replaces=replaces)
+
+    def skip(self, key: str, size: int) -> None:
+        """Note that an object is there already."""
+        self._of(key).skip(key, size)
+
+    def _of(self, key: str) -> Writing:
+        place = place_of(key)
+        found = self._by_list.get(key) if place is None else self._by_name.get(place.name)
+        return found or self._all[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Watched:
     """A body that tells how far it is, and that can be stopped."""
 
     body: Body
     moved: Callable[[int], None]
-    jobs: Jobs
+    jobs: Stoppable
 
     @property
     def size(self) -> int:

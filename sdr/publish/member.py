@@ -1,0 +1,99 @@
+"""One of the images that are published together."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+
+from sdr.publish.expecting import Expected
+from sdr.publish.image import Blob, Image, ImageManifest
+from sdr.publish.index import Touched
+from sdr.publish.progress import Report
+from sdr.publish.tags import Tags, put_blob, put_manifest, writes
+from sdr.publish.turns import Turn
+from sdr.publish.writing import Writing
+from sdr.stores.interface import Store
+from sdr.tree.keys import blob_key, manifest_key
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An image that is to be published.
+
+    :param name: the repository.
+    :param tags: what is to name it there; at least one.
+    """
+
+    image: Image
+    name: str
+    tags: tuple[str, ...]
+
+
+class Member:
+    """One image, and how far it is.
+
+    :param turn: its place among the others.
+    :param others: the keys of what those before it bring along.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        report: Report,
+        turn: Turn,
+        wanted: Wanted,
+        if_tag: Expected | None,
+        others: Collection[tuple[str, int]],
+    ) -> None:
+        self._store, self.number, self.wanted = store, turn.number, wanted
+        image, name = wanted.image, wanted.name
+        self.writing = Writing(store, turn, report)
+        self.naming = Tags(store, self.writing, name, image.root, wanted.tags, if_tag)
+        self.touched = Touched(dict.fromkeys(wanted.tags, image.root.digest), image.manifests)
+        self._objects = {(blob_key(blob.digest), blob.size): blob for blob in image.blobs} | {
+            (manifest_key(name, each.digest), len(each.data)): each for each in image.manifests
+        }
+        self._own = [each for each in self._objects if each not in others]
+        self._present: set[str] = set()
+
+    @property
+    def objects(self) -> Collection[tuple[str, int]]:
+        """The keys of its blobs and manifests, and their sizes in bytes."""
+        return self._objects.keys()
+
+    def looks(self) -> list[Callable[[], None]]:
+        """Return what looks which of its own objects are there."""
+        return [partial(self._look, key, size) for key, size in self._own]
+
+    def _look(self, key: str, size: int) -> None:
+        found = self._store.head(key)
+        # A file of another size is none that a publisher left: it is mended.
+        if found is not None and found.size == size:
+            self._present.add(key)
+
+    def blobs(self) -> list[Callable[[], None]]:
+        """Return what writes the blobs that are not there, and notes those that are."""
+        blobs = ((key, size, self._objects[key, size]) for key, size in self._objects)
+        return [partial(self._put_blob, key, size, blob) for key, size, blob in blobs if isinstance(blob, Blob)]
+
+    def _put_blob(self, key: str, size: int, blob: Blob) -> None:
+        if self._is_to_be_put(key, size):
+            put_blob(self.writing, blob)
+        else:
+            self.writing.skip(key, size)
+
+    def put_manifests(self) -> None:
+        """Write the manifests that are not there, children before parents."""
+        for (key, size), manifest in self._objects.items():
+            if not isinstance(manifest, ImageManifest):
+                continue
+            if self._is_to_be_put(key, size):
+                put_manifest(self.writing, self.wanted.name, manifest)
+            else:
+                self.writing.skip(key, size)
+
+    def _is_to_be_put(self, key: str, size: int) -> bool:
+        return key not in self._present and (key, size) in self._own
+
+    def needed(self) -> dict[str, Callable[[], None]]:
+        """Return, by key, what writes each of its objects, should a collection have taken it."""
+        return writes(self.writing, self.wanted.name, self.wanted.image.manifests, self.wanted.image.blobs)
