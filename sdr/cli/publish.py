@@ -16,7 +16,7 @@ from sdr.publish.image import Image
 from sdr.publish.member import Wanted
 from sdr.publish.platforms import Platform
 from sdr.publish.publisher import Publication, Publisher
-from sdr.publish.sources import Source, open_image
+from sdr.publish.sources import Source, Sources
 
 
 class _Pair(NamedTuple):
@@ -103,10 +103,11 @@ def publish(
     while waiting:
         with run.writing(), ExitStack() as open_files:
             group = Group(alone=also_v1)
+            sources = open_files.enter_context(Sources(run.jobs, run.report))
             while waiting and group.takes(waiting[0].target[0], _tags(waiting[0], also)):
                 pair = waiting.popleft()
                 with group.opening():
-                    image = open_files.enter_context(open_image(pair.source, platform, run.jobs, run.report))
+                    image = sources.image(pair.source, platform)
                     more: dict[str, object] = {}
                     if schema2:
                         image, more = _in_schema2(run, pair, image, open_files)

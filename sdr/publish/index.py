@@ -12,7 +12,6 @@ overwritten before its publisher looked again, and else by the next publish ther
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -21,42 +20,11 @@ from sdr.publish.jobs import Jobs
 from sdr.publish.keeping import TRIES, Documents, Found, Putting
 from sdr.publish.referrers import merged, present
 from sdr.publish.rounds import Rounds
+from sdr.publish.touched import Touched
 from sdr.publish.truth import SLACK, Truth, read, tagged, tags_of
 from sdr.registry.grammar import Digest
 from sdr.stores.interface import NotThere, Stat, Store, StoreError
 from sdr.tree import documents, headers, keys
-
-
-@dataclass(frozen=True, slots=True)
-class Touched:
-    """What has just been done to a repository, so that it is looked at whatever the documents say.
-
-    :param tags: those that were written or removed, with the digest that each was given, if any.
-    :param attached: manifests that were written and have a subject.
-    :param hidden: tags that are about to be removed.
-    :param detached: manifests that are about to be removed; referrers lists do not name them any more.
-    :param subjects: of which the referrers are to be looked at, all of them.
-    :param leaving: whether the repository as a whole is about to be removed.
-    """
-
-    tags: Mapping[str, Digest | None] = field(default_factory=dict)
-    attached: tuple[ImageManifest, ...] = ()
-    hidden: frozenset[str] = frozenset()
-    detached: frozenset[Digest] = frozenset()
-    subjects: frozenset[Digest] = frozenset()
-    leaving: bool = False
-    by_subject: Mapping[Digest, list[ImageManifest]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        found: dict[Digest, list[ImageManifest]] = {subject: [] for subject in self.subjects}
-        for manifest in self.attached:
-            if manifest.manifest.subject is not None:
-                found.setdefault(manifest.manifest.subject.digest, []).append(manifest)
-        object.__setattr__(self, "by_subject", found)
-
-    def beside(self, other: "Touched | None") -> "Touched":
-        """Return what another publish and this one have done together: tags, and manifests that they attached."""
-        return self if other is None else Touched({**other.tags, **self.tags}, (*other.attached, *self.attached))
 
 
 class Index:
@@ -77,6 +45,8 @@ class Index:
     ) -> None:
         self._store, self._jobs = store, jobs
         self._documents = Documents(store, jobs, writing, mends=mends, sleep=sleep)
+        #: What was found well-formed.
+        self._seen: dict[str, Found] = {}
         #: What has to be true still when the documents that say so are written.
         self._promised: list[Callable[[], bool]] = []
 
@@ -104,6 +74,9 @@ class Index:
             if key not in each.held:
                 each.hold_one(key)
             found = each.held[key]
+            # What several repositories need was seen by the first.
+            if self._seen.get(key) is found:
+                continue
             if key == keys.tags_key(name):
                 each.decoded(found, lambda data: documents.decode_tags(data, name))
             elif key == keys.repository_key(name):
@@ -114,6 +87,12 @@ class Index:
                 each.decoded(found, documents.decode_lists)
             else:
                 each.decoded(found, documents.decode_referrers)
+            self._seen[key] = found
+
+    def is_documented(self, name: str) -> bool:
+        """Tell whether a repository whose documents were read ahead has one."""
+        found = self._documents.held.get(keys.repository_key(name))
+        return found is not None and found.data is not None
 
     def level(self, name: str, touched: Touched) -> None:
         """Bring each document level that has to do with a repository; see :meth:`level_all`."""
@@ -125,10 +104,16 @@ class Index:
         :raise StoreError: if one cannot be written, or is not what sdr writes there.
         """
         leaving = {name for name, its in touched.items() if its.leaving}
-        rounds = Rounds(touched, leaving)
+        rounds, new = Rounds(touched, leaving), {*touched}
+
+        def repository(name: str) -> bool:
+            hopeful = name in new
+            new.discard(name)
+            return self._repository(name, touched[name], hopeful=hopeful)
+
         steps = [
             # Nothing may lead to what is about to be removed.
-            lambda: rounds.take_repositories(lambda name: self._repository(name, touched[name]), self._at_once),
+            lambda: rounds.take_repositories(repository, self._at_once),
             lambda: rounds.take_lists(
                 lambda prefix, names: self._list(prefix, names, leaving & {*names}), self._at_once
             ),
@@ -162,13 +147,21 @@ class Index:
     def _list_step(self, prefix: str, names: set[str]) -> Callable[[], bool]:
         return lambda: self._list(prefix, names, exact=True)
 
-    def _repository(self, name: str, touched: Touched) -> bool:
-        """Level what a repository has, all of it read before the truth is looked for."""
+    def _repository(self, name: str, touched: Touched, *, hopeful: bool = False) -> bool:
+        """Level what a repository has, all of it read before the truth is looked for.
+
+        :param hopeful: take for true what was just done, where what is written is looked at again anyway.
+        """
         repository, tags = self._documents.read(keys.repository_key(name)), self._documents.read(keys.tags_key(name))
         known = self._documents.decoded(repository, lambda data: documents.decode_repository(data, name).tags) or {}
         self._documents.decoded(tags, lambda data: documents.decode_tags(data, name))
         before = [self._documents.read(keys.referrers_key(name, subject)) for subject in touched.by_subject]
-        truth = tags_of(self._store, name, known, repository.since, touched.tags)
+        given = touched.given
+        if hopeful and not self._store.conditional_writes and any(known.get(tag) != given[tag] for tag in given):
+            # What this leads to is written, so all of it is looked at again.
+            truth = Truth({**known, **given}, {})
+        else:
+            truth = tags_of(self._store, name, known, repository.since, touched.tags, touched.sure)
         entries = {tag: entry for tag, entry in truth.tags.items() if tag not in touched.hidden}
         # A repository without a tag has no documents, unless it had one.
         is_documented = bool(entries) or repository.data is not None
@@ -184,7 +177,7 @@ class Index:
         wrote |= self._documents.write(repository, document, headers.REPOSITORY_HEADERS)
         for tag in {*known, *entries} - touched.hidden:
             if known.get(tag) != entries.get(tag):
-                self._promised.append(partial(self._is_tag, name, tag, entries.get(tag)))
+                self._promised.append(partial(self._is_tag, name, tag, entries.get(tag), touched))
         return wrote
 
     def _referrers(
@@ -259,8 +252,9 @@ class Index:
                 return
         raise StoreError(self._store.location, "", f"others changed the catalog {TRIES} times; run sdr index")
 
-    def _is_tag(self, name: str, tag: str, entry: documents.ManifestEntry | None) -> bool:
-        return tagged(self._store, name, tag, [entry.digest] if entry else ()) == entry
+    def _is_tag(self, name: str, tag: str, entry: documents.ManifestEntry | None, touched: Touched) -> bool:
+        hints = [entry.digest] if entry else ()
+        return tagged(self._store, name, tag, hints, sure=touched.sure) == entry
 
     def _is_revision(self, key: str, revision: str | None) -> bool:
         data, _ = read(self._store, key)

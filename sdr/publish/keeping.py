@@ -138,7 +138,7 @@ class Documents:
             self._held[found.key] = found
             return False
         replaces: str | AnyVersion | None = found.stat.version if found.stat else None
-        if not self._store.conditional_writes:
+        if not self._store.conditional_writes and not (replaces is None and self._store.creates_once):
             self._require(found)
             replaces = ANY_VERSION
         version = self._writing.put(found.key, Bytes(data), headers, replaces=replaces)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from sdr.publish.expecting import Expected
-from sdr.publish.image import Blob, Image, ImageManifest
-from sdr.publish.index import Touched
+from sdr.publish.image import PIECE, Blob, Image, ImageManifest
 from sdr.publish.progress import Report
 from sdr.publish.tags import Tags, put_blob, put_manifest, writes
+from sdr.publish.touched import Touched
 from sdr.publish.turns import Turn
-from sdr.publish.writing import Writing
-from sdr.stores.interface import Store
+from sdr.publish.writing import Total, Writing
+from sdr.stores.interface import ANY_VERSION, AnyVersion, Changed, Store
 from sdr.tree.keys import blob_key, manifest_key
 
 
@@ -33,6 +33,7 @@ class Member:
 
     :param turn: its place among the others.
     :param others: the keys of what those before it bring along.
+    :param total: counts what all of them write.
     """
 
     def __init__(
@@ -43,10 +44,11 @@ class Member:
         wanted: Wanted,
         if_tag: Expected | None,
         others: Collection[tuple[str, int]],
+        total: Total,
     ) -> None:
         self._store, self.number, self.wanted = store, turn.number, wanted
         image, name = wanted.image, wanted.name
-        self.writing = Writing(store, turn, report)
+        self.writing = Writing(store, turn, report, total)
         self.naming = Tags(store, self.writing, name, image.root, wanted.tags, if_tag)
         self.touched = Touched(dict.fromkeys(wanted.tags, image.root.digest), image.manifests)
         self._objects = {(blob_key(blob.digest), blob.size): blob for blob in image.blobs} | {
@@ -54,15 +56,20 @@ class Member:
         }
         self._own = [each for each in self._objects if each not in others]
         self._present: set[str] = set()
+        self._guessed: set[tuple[str, int]] = set()
 
     @property
     def objects(self) -> Collection[tuple[str, int]]:
         """The keys of its blobs and manifests, and their sizes in bytes."""
         return self._objects.keys()
 
-    def looks(self) -> list[Callable[[], None]]:
-        """Return what looks which of its own objects are there."""
-        return [partial(self._look, key, size) for key, size in self._own]
+    def looks(self, *, is_new: bool = False) -> list[Callable[[], None]]:
+        """Return what looks which of its own objects are there.
+
+        :param is_new: probably none is, and the store creates only what is not there: what is small is simply written.
+        """
+        self._guessed = {each for each in self._own if is_new and each[1] <= PIECE}
+        return [partial(self._look, key, size) for key, size in self._own if (key, size) not in self._guessed]
 
     def _look(self, key: str, size: int) -> None:
         found = self._store.head(key)
@@ -73,26 +80,29 @@ class Member:
     def blobs(self) -> list[Callable[[], None]]:
         """Return what writes the blobs that are not there, and notes those that are."""
         blobs = ((key, size, self._objects[key, size]) for key, size in self._objects)
-        return [partial(self._put_blob, key, size, blob) for key, size, blob in blobs if isinstance(blob, Blob)]
-
-    def _put_blob(self, key: str, size: int, blob: Blob) -> None:
-        if self._is_to_be_put(key, size):
-            put_blob(self.writing, blob)
-        else:
-            self.writing.skip(key, size)
+        return [
+            partial(self._write, key, size, partial(put_blob, self.writing, blob))
+            for key, size, blob in blobs
+            if isinstance(blob, Blob)
+        ]
 
     def put_manifests(self) -> None:
         """Write the manifests that are not there, children before parents."""
         for (key, size), manifest in self._objects.items():
-            if not isinstance(manifest, ImageManifest):
-                continue
-            if self._is_to_be_put(key, size):
-                put_manifest(self.writing, self.wanted.name, manifest)
-            else:
-                self.writing.skip(key, size)
+            if isinstance(manifest, ImageManifest):
+                self._write(key, size, partial(put_manifest, self.writing, self.wanted.name, manifest))
 
-    def _is_to_be_put(self, key: str, size: int) -> bool:
-        return key not in self._present and (key, size) in self._own
+    def _write(self, key: str, size: int, put: Callable[[AnyVersion | None], None]) -> None:
+        if (key, size) in self._guessed:
+            try:
+                put(None)
+                return
+            except Changed:
+                self._look(key, size)
+        if key in self._present or (key, size) not in self._own:
+            self.writing.skip(key, size)
+        else:
+            put(ANY_VERSION)
 
     def needed(self) -> dict[str, Callable[[], None]]:
         """Return, by key, what writes each of its objects, should a collection have taken it."""

@@ -101,15 +101,23 @@ class Tags:
             ) from error
 
 
-def put_blob(writing: Writing, blob: Blob) -> None:
-    """Write a blob."""
-    writing.put(blob_key(blob.digest), blob, blob_headers(blob.digest))
+def put_blob(writing: Writing, blob: Blob, replaces: AnyVersion | None = ANY_VERSION) -> None:
+    """Write a blob.
+
+    :param replaces: see :meth:`sdr.stores.interface.Store.put`.
+    """
+    writing.put(blob_key(blob.digest), blob, blob_headers(blob.digest), replaces=replaces)
 
 
-def put_manifest(writing: Writing, name: str, manifest: ImageManifest) -> None:
-    """Write a manifest by its digest."""
+def put_manifest(
+    writing: Writing, name: str, manifest: ImageManifest, replaces: AnyVersion | None = ANY_VERSION
+) -> None:
+    """Write a manifest by its digest.
+
+    :param replaces: see :meth:`sdr.stores.interface.Store.put`.
+    """
     headers = manifest_headers(manifest.manifest.media_type, manifest.digest, by_tag=False)
-    writing.put(manifest_key(name, manifest.digest), Bytes(manifest.data), headers)
+    writing.put(manifest_key(name, manifest.digest), Bytes(manifest.data), headers, replaces=replaces)
 
 
 def writes(

@@ -9,14 +9,15 @@ import time
 from collections.abc import Callable, Sequence
 
 from sdr.publish.expecting import Expected
-from sdr.publish.index import Index, Touched
+from sdr.publish.index import Index
 from sdr.publish.jobs import Jobs, Stopped
 from sdr.publish.marks import Guard
 from sdr.publish.member import Member, Wanted
 from sdr.publish.progress import Report
 from sdr.publish.refused import Refused
+from sdr.publish.touched import Touched
 from sdr.publish.turns import Turns, Work
-from sdr.publish.writing import Accounts
+from sdr.publish.writing import Accounts, Total
 from sdr.stores.interface import Store
 
 
@@ -42,8 +43,9 @@ class Together:
         self._turns = Turns(jobs, len(wanted))
         self._all: list[Member] = []
         seen: dict[tuple[str, int], None] = {}
+        total = Total()
         for number, each in enumerate(wanted):
-            member = Member(store, report, self._turns.of(number), each, if_tag, seen.keys())
+            member = Member(store, report, self._turns.of(number), each, if_tag, seen.keys(), total)
             self._all.append(member)
             seen |= dict.fromkeys(member.objects)
         accounts = Accounts([(member.wanted.name, member.writing) for member in self._all])
@@ -66,6 +68,8 @@ class Together:
         :param objects: whether to look at blobs and manifests too.
         """
         works: list[Work] = []
+        # Of several images at once fewer requests count, of one alone fewer of them one after the other.
+        is_alone = len(self._all) == 1
         of_index = self._index.looks(self._touched())
         for member in self._all:
             try:
@@ -73,14 +77,20 @@ class Together:
             except Refused as error:
                 self._turns.fail(member.number, error)
                 break
-            works += [(member.number, look) for look in (*(member.looks() if objects else ()), *looks)]
+            works += [(member.number, look) for look in (*(member.looks() if objects and is_alone else ()), *looks)]
         self._turns.run(works)
         self._turns_of(lambda member: self._index.check(member.wanted.name, member.touched))
         self._turns_of(lambda member: member.naming.check())
+        if objects and not is_alone:
+            self._turns.run([(member.number, look) for member in self.members for look in self._looks(member)])
         if self.members and self._if_tag is not None and not self._store.conditional_writes:
             self._report.say(
                 "this store has no conditional writes: --if-tag does not see a publisher at the same moment"
             )
+
+    def _looks(self, member: Member) -> list[Callable[[], None]]:
+        is_new = not self._index.is_documented(member.wanted.name)
+        return member.looks(is_new=is_new and self._store.creates_once)
 
     def write(self) -> None:
         """Write the blobs and the manifests that are not there."""
@@ -112,16 +122,8 @@ class Together:
         return self._all[: self._turns.end + refused]
 
     def _level(self, moved: Sequence[Member]) -> None:
-        if not moved:
-            return
-        touched = self._touched(moved)
-        self._index.level_all(touched)
-        # Who has removed tags while the documents were written has not seen those.
-        keys = [(member.wanted.name, key) for member in moved for key in member.naming.keys]
-        there = self._jobs.run(lambda each: self._store.head(each[1]) is not None, keys)
-        gone = {name for (name, _), is_there in zip(keys, there, strict=True) if not is_there}
-        if gone:
-            self._index.level_all({name: its for name, its in touched.items() if name in gone})
+        if moved:
+            self._index.level_all(self._touched(moved))
 
     def _turns_of(self, do: Callable[[Member], None]) -> None:
         """Do something for each in order, up to the first that fails."""

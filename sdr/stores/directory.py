@@ -47,7 +47,7 @@ class DirectoryStore:
     """
 
     #: By locks that hold between threads, and between processes on one machine (flock).
-    conditional_writes = True
+    conditional_writes = creates_once = True
 
     def __init__(self, root: Path, location: str | None = None) -> None:
         self.root = root
