@@ -91,6 +91,11 @@ class FailingStore:
             raise NotReachable(self.location, key, "the connection was lost")
         return done
 
+    @property
+    def came_to_it(self) -> bool:
+        """Tell whether there were so many writes."""
+        return self._left <= 0
+
     def list(self, prefix: str, *, delimiter: str = "") -> Iterator[Stat | str]:
         """List."""
         return self._store.list(prefix, delimiter=delimiter)
