@@ -57,6 +57,11 @@ class Tags:
             if self._expected is not None and data != self._root.data:
                 self._expected.require(f"{self._name}:{tag}", data)
 
+    @property
+    def stand(self) -> bool:
+        """Tell whether all named the manifest when they were looked at, so that none will be moved."""
+        return self._expected is None and all(data == self._root.data for data in self._before.values())
+
     def move(self) -> None:
         """Let the tags name the manifest, which is there by its digest.
 

@@ -107,7 +107,8 @@ class Together:
             needed = member.needed() | needed
         if not needed:
             return
-        self._guard.keep(needed)
+        if not all(member.naming.stand for member in self.members):
+            self._guard.keep(needed)
         moved = self._move()
         keys = [key for member in moved for key in member.naming.keys]
         # Somebody may have begun to remove what nothing named until now, or the tags as they were.

@@ -4,18 +4,15 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from sdr.publish.expecting import Expected
 from sdr.publish.image import BadSource
 from sdr.publish.jobs import Jobs
-from sdr.publish.member import Wanted
 from sdr.publish.progress import Silent
-from sdr.publish.publisher import Publication, Publisher
+from sdr.publish.publisher import Publication
 from sdr.publish.rebuilding import Rebuilding
 from sdr.publish.refused import Refused
-from sdr.publish.sources import Source, Sources
 from sdr.registry.grammar import Digest
 from sdr.stores.interface import ANY_VERSION, AnyVersion, Body, Bytes, NotReachable, Stat, Store
 from sdr.tree.headers import TAGS_HEADERS, Headers
@@ -23,6 +20,7 @@ from tests.publish.interleaving import Interleaving
 from tests.publish.publishing import NAME, MemoryTestCase
 from tests.publish.test_collection import collect
 from tests.publish.test_interruptions import FailingStore
+from tests.publish.together import no_time, publish_all
 from tests.publish.trees import broken_references, snapshot_of, stale_documents, tagged_only
 from tests.stores.memory import MemoryStore
 
@@ -37,27 +35,6 @@ KINDS: Sequence[Callable[[], MemoryStore]] = (
     partial(MemoryStore, conditional_writes=False),
     partial(MemoryStore, conditional_writes=False, creates_once=True),
 )
-
-
-def no_time(seconds: float) -> None:
-    """Sleep not at all."""
-
-
-def publish_all(
-    store: Store,
-    path: Path,
-    group: Sequence[tuple[str, str, str]],
-    sleep: Callable[[float], None] = no_time,
-    if_tag: Expected | None = None,
-    jobs: int = 1,
-) -> tuple[list[Publication], Exception | None]:
-    """Publish images together."""
-    threads = Jobs(jobs)
-    with Sources(threads, Silent()) as sources:
-        wanted = [
-            Wanted(sources.image(Source.parse(f"oci:{path}:{ref}"), None), name, (tag,)) for name, tag, ref in group
-        ]
-        return Publisher(store, threads, Silent(), sleep=sleep).publish_all(wanted, if_tag)
 
 
 def tags_in(store: Store) -> set[tuple[str, str]]:

@@ -24,23 +24,35 @@ SCRIPT = """
 import sys
 from sdr.stores.opening import open_store
 from tests.publish.publishing import publish
-store, layout, number, each = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+from tests.publish.together import publish_all
+store, layout, number, each, together = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+group = []
 for turn in range(each):
     mine = f"{number}-{turn}"
     if turn % 5 == 0:
-        publish(open_store(store), f"oci:{layout}:artifact-{mine}", name="acme/shared", tag=f"artifact-{mine}")
+        group.append(("acme/shared", f"artifact-{mine}", f"artifact-{mine}"))
     elif turn % 5 in (1, 2):
-        publish(open_store(store), f"oci:{layout}:image", name=f"own/of-{mine}", tag="1")
+        group.append((f"own/of-{mine}", "1", "image"))
     else:
-        publish(open_store(store), f"oci:{layout}:image", name="acme/shared", tag=mine)
+        group.append(("acme/shared", mine, "image"))
+if together == "together":
+    _, failure = publish_all(open_store(store), layout, group, jobs=4)
+    if failure is not None:
+        raise failure
+else:
+    for name, tag, ref in group:
+        publish(open_store(store), f"oci:{layout}:{ref}", name=name, tag=tag)
 """
 
 
 class PublishersTests(SynchronousTestCase):
     """8 processes and 200 publishes."""
 
-    def publish_all(self, text: str, store: Store, variables: Mapping[str, str]) -> None:
-        """Publish, and require that nothing is lost in the derived documents."""
+    def publish_all(self, text: str, store: Store, variables: Mapping[str, str], how: str = "alone") -> None:
+        """Publish, and require that nothing is lost in the derived documents.
+
+        :param how: ``together``, where each process publishes all of its images together.
+        """
         folder = new_directory(self, make=True)
         layout = images.Layout()
         image = layout.tag(layout.image({"a": b"a"}), "image")
@@ -51,7 +63,7 @@ class PublishersTests(SynchronousTestCase):
         path = layout.write(folder / "layout")
         command = [sys.executable, "-c", SCRIPT, text, str(path)]
         processes = [
-            subprocess.Popen([*command, str(number), str(EACH)], env=environment(**variables))
+            subprocess.Popen([*command, str(number), str(EACH), how], env=environment(**variables))
             for number in range(PROCESSES)
         ]
         self.assertEqual([process.wait() for process in processes], [0] * PROCESSES)
@@ -68,6 +80,11 @@ class PublishersTests(SynchronousTestCase):
         text = str(new_directory(self) / "store")
         self.publish_all(text, open_store(text), {})
 
+    def test_directory_together(self) -> None:
+        """The same when each process publishes its images together."""
+        text = str(new_directory(self) / "store")
+        self.publish_all(text, open_store(text), {}, "together")
+
     def test_conditional_writes(self) -> None:
         """In S3, with its conditional writes."""
         server = moto()
@@ -76,6 +93,12 @@ class PublishersTests(SynchronousTestCase):
         self.assertTrue(store.conditional_writes)
         self.publish_all(text, store, server.environment)
 
+    def test_conditional_writes_together(self) -> None:
+        """The same when each process publishes its images together."""
+        server = moto()
+        text = f"s3://{server.make_bucket('publishers-together')}"
+        self.publish_all(text, open_store(text, server.environment), server.environment, "together")
+
     def test_none(self) -> None:
         """In Swift, which has none."""
         server = swift()
@@ -83,3 +106,10 @@ class PublishersTests(SynchronousTestCase):
         store = open_store("swift://publishers", server.environment)
         self.assertFalse(store.conditional_writes)
         self.publish_all("swift://publishers", store, server.environment)
+
+    def test_none_together(self) -> None:
+        """The same when each process publishes its images together."""
+        server = swift()
+        server.make_container("publishers-together")
+        store = open_store("swift://publishers-together", server.environment)
+        self.publish_all("swift://publishers-together", store, server.environment, "together")
