@@ -1,6 +1,6 @@
 """One of the images that are published together."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -50,13 +50,16 @@ class Member:
         image, name = wanted.image, wanted.name
         self.writing = Writing(store, turn, report, total)
         self.naming = Tags(store, self.writing, name, image.root, wanted.tags, if_tag)
-        self.touched = Touched(dict.fromkeys(wanted.tags, image.root.digest), image.manifests)
         self._objects = {(blob_key(blob.digest), blob.size): blob for blob in image.blobs} | {
             (manifest_key(name, each.digest), len(each.data)): each for each in image.manifests
         }
         self._own = [each for each in self._objects if each not in others]
         self._present: set[str] = set()
         self._guessed: set[tuple[str, int]] = set()
+
+    def touched(self, tags: Iterable[str]) -> Touched:
+        """Return what its publishing does to the repository, as far as these tags go."""
+        return Touched(dict.fromkeys(tags, self.wanted.image.root.digest), self.wanted.image.manifests)
 
     @property
     def objects(self) -> Collection[tuple[str, int]]:

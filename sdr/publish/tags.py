@@ -32,11 +32,13 @@ class Tags:
         self._store, self._writing, self._name = store, writing, name
         self._root, self._tags, self._expected = root, tags, expected
         self._before: dict[str, bytes | None] = {}
+        #: Those that name the manifest by now.
+        self.named: list[str] = []
 
     @property
     def keys(self) -> list[str]:
-        """Where the tags are."""
-        return [manifest_key(self._name, tag) for tag in self._tags]
+        """Where those tags are that name the manifest by now."""
+        return [manifest_key(self._name, tag) for tag in self.named]
 
     def looks(self) -> list[Callable[[], None]]:
         """Return what looks at the tags as they are; :meth:`check` is to follow.
@@ -69,10 +71,11 @@ class Tags:
         """
         for tag in self._tags:
             self._put(tag)
+            self.named.append(tag)
 
     def move_again(self) -> None:
         """Do so with those that somebody has removed meanwhile."""
-        for tag, key in zip(self._tags, self.keys, strict=True):
+        for tag, key in zip(self.named, self.keys, strict=True):
             if self._store.head(key) is None:
                 self._put(tag)
 

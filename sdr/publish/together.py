@@ -6,7 +6,7 @@ alone. Of the first that fails no tag is moved, nor of any after it; those befor
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sdr.publish.expecting import Expected
 from sdr.publish.index import Index
@@ -70,7 +70,8 @@ class Together:
         works: list[Work] = []
         # Of several images at once fewer requests count, of one alone fewer of them one after the other.
         is_alone = len(self._all) == 1
-        of_index = self._index.looks(self._touched())
+        touched = _touched(self._all, lambda member: member.wanted.tags)
+        of_index = self._index.looks(touched)
         for member in self._all:
             try:
                 looks = [*member.naming.looks(), *of_index.pop(member.wanted.name, [])]
@@ -79,7 +80,7 @@ class Together:
                 break
             works += [(member.number, look) for look in (*(member.looks() if objects and is_alone else ()), *looks)]
         self._turns.run(works)
-        self._turns_of(lambda member: self._index.check(member.wanted.name, member.touched))
+        self._turns_of(lambda member: self._index.check(member.wanted.name, touched[member.wanted.name]))
         self._turns_of(lambda member: member.naming.check())
         if objects and not is_alone:
             self._turns.run([(member.number, look) for member in self.members for look in self._looks(member)])
@@ -118,13 +119,16 @@ class Together:
 
     def _move(self) -> list[Member]:
         """Move the tags in their order, up to the first that fails; return those of which any has moved."""
+        before = self._turns.end
         self._turns_of(lambda member: member.naming.move())
-        refused = isinstance(self.failure, Refused)
-        return self._all[: self._turns.end + refused]
+        moved = self.members
+        if self._turns.end < before and isinstance(self.failure, Refused):
+            moved += self._all[self._turns.end : self._turns.end + 1]
+        return [member for member in moved if member.naming.named]
 
     def _level(self, moved: Sequence[Member]) -> None:
         if moved:
-            self._index.level_all(self._touched(moved))
+            self._index.level_all(_touched(moved, lambda member: member.naming.named))
 
     def _turns_of(self, do: Callable[[Member], None]) -> None:
         """Do something for each in order, up to the first that fails."""
@@ -137,9 +141,13 @@ class Together:
                 self._turns.fail(member.number, error)
                 return
 
-    def _touched(self, members: Sequence[Member] | None = None) -> dict[str, Touched]:
-        """Return what has to be looked at of each repository."""
-        found: dict[str, Touched] = {}
-        for member in self._all if members is None else members:
-            found[member.wanted.name] = member.touched.beside(found.get(member.wanted.name))
-        return found
+
+def _touched(members: Iterable[Member], tags: Callable[[Member], Sequence[str]]) -> dict[str, Touched]:
+    """Return what has to be looked at of each repository.
+
+    :param tags: returns those of one image.
+    """
+    found: dict[str, Touched] = {}
+    for member in members:
+        found[member.wanted.name] = member.touched(tags(member)).beside(found.get(member.wanted.name))
+    return found

@@ -242,6 +242,27 @@ class FirstFailureTests(TogetherCase):
             self.assertNotIn(f"v2/acme/other/manifests/{self.digests['other']}", self.store.objects)
             self.tree()
 
+    def test_refused_in_between(self) -> None:
+        """A tag that is refused is never told of, not even for a moment; nor are those that would have followed."""
+        told: list[bytes] = []
+
+        class Listening(MemoryStore):
+            def put(self, key: str, body: Body, *arguments: object, **options: object) -> str:
+                if key.endswith("_repository.json"):
+                    with body.open() as source:
+                        told.append(source.read())
+                return super().put(key, body, *arguments, **options)  # type: ignore[arg-type]
+
+        for conditional in (True, False):
+            self.store = Listening(conditional_writes=conditional)
+            publish_all(self.store, self.path, [("acme/other", "1", "image")])
+            told.clear()
+            _, failure = self.together(if_tag=Expected(None))
+            self.assertIsInstance(failure, Refused)
+            self.assertTrue(told)
+            for ref in ("other", "index", "signature"):
+                self.assertEqual([data for data in told if self.digests[ref].hex.encode() in data], [])
+
     def test_a_malformed_document(self) -> None:
         """A derived document that is not sdr's is told before a tag of its repository moves."""
         self.store.put("v2/acme/other/tags/list", Bytes(b"?"), TAGS_HEADERS)
