@@ -53,7 +53,7 @@ class Member:
         self._objects = {(blob_key(blob.digest), blob.size): blob for blob in image.blobs} | {
             (manifest_key(name, each.digest), len(each.data)): each for each in image.manifests
         }
-        self._own = [each for each in self._objects if each not in others]
+        self._own = dict.fromkeys(each for each in self._objects if each not in others)
         self._present: set[str] = set()
         self._guessed: set[tuple[str, int]] = set()
 
