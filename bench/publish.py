@@ -1,12 +1,13 @@
 """Compares the speed of ``sdr publish`` with that of ``skopeo copy`` into a stock registry.
 
-    python -m bench.publish [--large-mb MB] [--small N] [--tags N] [--into WHAT] [--directory DIR]
+    python -m bench.publish [--large-mb MB] [--small N] [--tags N] [--alone N] [--into WHAT] [--directory DIR]
 
 Makes OCI layouts: a large image of 8 layers that do not compress, and two sets of small images of one layer of 64 KiB:
-a repository each, and tags of one repository. Every image is published by a process of its own (and all small ones by a
-single ``sdr publish``, too), into nothing and then once more: by ``sdr publish`` into a directory, a Swift container
-and, by the same Swift's S3 API, a bucket; and by ``skopeo copy`` into Debian's docker-registry. The servers run on this
-machine and store on the same disk.
+a repository each, and tags of one repository. They are published into nothing and then once more: by ``skopeo copy``
+into Debian's docker-registry, a process each; by ``sdr publish`` into a directory, a Swift container and, by the same
+Swift's S3 API, a bucket, all by one command and some of them by a process each. What Swift itself takes for the blobs
+and manifests of the small images is measured with ``swift upload``. The servers run on this machine and store on the
+same disk.
 
 Needs the Debian packages skopeo, docker-registry, memcached, swift-proxy, swift-account, swift-container and
 swift-object, and disk for six times the large image.
@@ -87,12 +88,14 @@ class Way:
 
     :param command: the command line for images of the load with this key.
     :param together: whether one command publishes all of a load's images, or each has one of its own.
+    :param most: how many images of a load are published so.
     """
 
     label: str
     command: Callable[[str, Sequence[Image]], list[str]]
     env: Mapping[str, str]
     together: bool = False
+    most: int | None = None
 
 
 class Layout:
@@ -179,8 +182,11 @@ def loads(folder: Path, large_mb: int, small: int, tags: int) -> list[Load]:
     return made
 
 
-def ways(folder: Path, wanted: Sequence[str], stack: ExitStack) -> list[Way]:
-    """Start what is wanted, and return the ways to publish; the first is what the others are compared with."""
+def ways(folder: Path, wanted: Sequence[str], alone: int, stack: ExitStack) -> list[Way]:
+    """Start what is wanted, and return the ways to publish; the first is what the others are compared with.
+
+    :param alone: how many images ``sdr`` publishes by a process each.
+    """
     registry = stack.enter_context(Registry(folder))
     copy = [required("skopeo", "skopeo"), "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false"]
 
@@ -197,7 +203,10 @@ def ways(folder: Path, wanted: Sequence[str], stack: ExitStack) -> list[Way]:
 
     def both(label: str, store: str, env: Mapping[str, str]) -> list[Way]:
         env = {**env, "PYTHONPYCACHEPREFIX": f"{folder}/compiled"}
-        return [Way(label, sdr(store), env), Way(f"{label}, in one command", sdr(f"{store}together-"), env, True)]
+        return [
+            Way(f"{label}, in one command", sdr(f"{store}together-"), env, together=True),
+            Way(label, sdr(store), env, most=alone),
+        ]
 
     found = [Way("`skopeo copy`, docker-registry", skopeo, {})]
     if "directory" in wanted:
@@ -207,6 +216,14 @@ def ways(folder: Path, wanted: Sequence[str], stack: ExitStack) -> list[Way]:
         if "swift" in wanted:
             swift.make_container(BUCKET)
             found += both("`sdr`, Swift", f"swift://{BUCKET}/", swift.environment)
+            swift.make_container(f"{BUCKET}-plain")
+            upload = [str(Path(sys.executable).with_name("swift")), "--quiet", "upload", "--skip-identical"]
+            upload += ["--object-threads", "8", f"{BUCKET}-plain"]
+
+            def plain(_: str, images: Sequence[Image]) -> list[str]:
+                return [*upload, images[0].source.split(":")[1]]
+
+            found.append(Way("`swift upload`, Swift, 3 of 7 objects", plain, swift.environment, together=True))
         if "s3" in wanted:
             make_bucket(swift.s3_environment, f"{BUCKET}-s3")
             found += both("`sdr`, Swift's S3 API", f"s3://{BUCKET}-s3/", swift.s3_environment)
@@ -214,14 +231,14 @@ def ways(folder: Path, wanted: Sequence[str], stack: ExitStack) -> list[Way]:
 
 
 def timed(way: Way, load: Load) -> float:
-    """Publish every image of a load, and return the seconds that this took."""
+    """Publish the images of a load, as many as are wanted so, and return the seconds that this took."""
     # What others wrote is not to be written back on our time.
     os.sync()
     env = environment(**way.env)
     # Where sdr is installed it has been compiled.
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     begun = time.monotonic()
-    for images in [load.images] if way.together else [[image] for image in load.images]:
+    for images in [load.images] if way.together else [[image] for image in load.images[: way.most]]:
         done = subprocess.run(way.command(load.key, images), env=env, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"{way.label}: {images[0].target}: {done.stdout}{done.stderr}")
@@ -231,12 +248,14 @@ def timed(way: Way, load: Load) -> float:
 def row(load: Load, way: Way, first: float, second: float, yardstick: float) -> str:
     """Return a line of the table.
 
-    :param yardstick: what the first publish took the way that others are compared with.
+    :param yardstick: how many bytes a second it was the way that others are compared with.
     """
-    size, objects = sum(image.size for image in load.images), sum(image.objects for image in load.images)
+    images = load.images[: way.most]
+    size, objects = sum(image.size for image in images), sum(image.objects for image in images)
+    label = load.label if len(images) == len(load.images) else f"{len(images)} of them"
     return (
-        f"| {load.label} | {way.label} | {first:.1f} s | {size / MB / first:.1f} | {objects / first:.1f} "
-        f"| {yardstick / first:.2f} | {second:.1f} s | {second / first:.2f} |"
+        f"| {label} | {way.label} | {first:.1f} s | {size / MB / first:.1f} | {objects / first:.1f} "
+        f"| {size / first / yardstick:.2f} | {second:.1f} s | {second / first:.2f} |"
     )
 
 
@@ -247,6 +266,9 @@ def main() -> None:
     parser.add_argument("--large-mb", type=int, default=2147, metavar="MB", help="the large image (2147 is 2 GiB)")
     parser.add_argument("--small", type=int, default=500, metavar="N", help="small images, a repository each")
     parser.add_argument("--tags", type=int, default=100, metavar="N", help="small images, tags of one repository")
+    parser.add_argument(
+        "--alone", type=int, default=100, metavar="N", help="small images that sdr has a process each for"
+    )
     parser.add_argument("--into", default="directory,swift,s3", metavar="WHAT", help="(default: directory,swift,s3)")
     parser.add_argument("--directory", help="where there is room (default: the usual place for temporary files)")
     options = parser.parse_args()
@@ -255,7 +277,7 @@ def main() -> None:
         tempfile.tempdir = options.directory
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        found = ways(folder, options.into.split(","), stack)
+        found = ways(folder, options.into.split(","), options.alone, stack)
         print("| images | published by, into | first | MB/s | objects/s | speed to skopeo's | second | to the first |")
         print("|---|---|---|---|---|---|---|---|", flush=True)
         # The first start compiles what all others find.
@@ -268,7 +290,7 @@ def main() -> None:
                 if way.together and len(load.images) == 1:
                     continue
                 first, second = timed(way, load), timed(way, load)
-                yardstick = yardstick or first
+                yardstick = yardstick or sum(image.size for image in load.images) / first
                 print(row(load, way, first, second, yardstick), flush=True)
 
 

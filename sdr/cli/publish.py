@@ -1,5 +1,7 @@
 """``sdr publish``."""
 
+from collections import deque
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
@@ -9,10 +11,12 @@ from sdr.cli.arguments import parse_tag, parse_target
 from sdr.cli.options import Run, parsed, with_store
 from sdr.cli.output import account_result, print_json, print_lines
 from sdr.publish.expecting import Expected
+from sdr.publish.groups import Group
 from sdr.publish.image import Image
+from sdr.publish.member import Wanted
 from sdr.publish.platforms import Platform
 from sdr.publish.publisher import Publication, Publisher
-from sdr.publish.sources import Source, open_image
+from sdr.publish.sources import Source, Sources
 
 
 class _Pair(NamedTuple):
@@ -82,58 +86,82 @@ def publish(
     target: tuple[str, str],
     rest: tuple[_Pair, ...],
 ) -> None:
-    """Publish an image, or several one after the other.
+    """Publish an image, or several.
 
     SOURCE is docker-archive:FILE[:REF] (what docker save writes), oci:DIR[:REF] or oci-archive:FILE[:REF]. REF says
     which image, where there are several: a name, @N for the N-th (from 0), or @DIGEST.
 
     The last line on standard output is NAME:TAG@DIGEST. Progress goes to standard error.
 
-    Several images are quicker in one command than in one each. The options are for each of them; standard output has
-    a line for each as soon as it is published, with --json an object a line. The first that fails ends the command.
+    Several images are quicker in one command than in one each: small ones are published together. The options are for
+    each of them; standard output has a line for each, in their order, as soon as it is published, with --json an object
+    a line. The first that fails ends the command.
 
     With --v1 the image is published for protocol v2 first. --if-tag guards only its tags there.
     """
-    for pair in (_Pair(source, target), *rest):
-        name, tag = pair.target
-        tags = tuple(dict.fromkeys((tag, *also)))
+    waiting = deque((_Pair(source, target), *rest))
+    while waiting:
         with run.writing(), ExitStack() as open_files:
-            image = open_files.enter_context(open_image(pair.source, platform, run.jobs, run.report))
-            more: dict[str, object] = {}
-            if schema2:
-                image, more = _in_schema2(run, pair, image, open_files)
+            group = Group(alone=also_v1)
+            sources = open_files.enter_context(Sources(run.jobs, run.report))
+            while waiting and group.takes(waiting[0].target[0], _tags(waiting[0], also)):
+                pair = waiting.popleft()
+                with group.opening():
+                    image = sources.image(pair.source, platform)
+                    more: dict[str, object] = {}
+                    if schema2:
+                        image, more = _in_schema2(run, pair, image, open_files)
+                    group.add(Wanted(image, pair.target[0], _tags(pair, also)), more)
             publishes = _with_v1 if also_v1 else _publish
-            publication, has_written, for_v1 = publishes(run, image, name, tags, if_tag)
-            if not has_written:
-                run.report.say("already published, nothing written")
+            published = publishes(run, group, if_tag)
+            for publication, has_written, _ in published:
+                if not has_written:
+                    of = f"{publication.name}:{publication.tag}: " if rest else ""
+                    run.report.say(f"{of}already published, nothing written")
         # Between the bars: a terminal may show both.
-        if run.as_json:
-            print_json(_result(publication) | more | for_v1, as_line=bool(rest))
-        else:
-            print_lines([str(publication)])
+        for publication, _, more in published:
+            if run.as_json:
+                print_json(_result(publication) | more, as_line=bool(rest))
+            else:
+                print_lines([str(publication)])
+        if group.failure is not None:
+            raise group.failure
 
 
+#: What was published, whether anything was written for it, and what more there is to say for scripts.
 _Published = tuple[Publication, bool, dict[str, object]]
 
 
-def _publish(run: Run, image: Image, name: str, tags: tuple[str, ...], if_tag: Expected | None) -> _Published:
-    """Publish, and tell whether anything was written, and what more there is to say for scripts."""
-    publication = Publisher(run.store, run.jobs, run.report).publish(image, name, tags, if_tag)
-    return publication, bool(publication.account.written), {}
+def _tags(pair: _Pair, also: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((pair.target[1], *also)))
+
+
+def _publish(run: Run, group: Group, if_tag: Expected | None) -> list[_Published]:
+    publications, failure = Publisher(run.store, run.jobs, run.report).publish_all(group.wanted, if_tag)
+    # That of opening a source is of a later one.
+    group.failure = failure or group.failure
+    return [
+        (publication, bool(publication.account.written), more)
+        for publication, more in zip(publications, group.more, strict=False)
+    ]
 
 
 # What only these options need takes a while to import.
 
 
-def _with_v1(run: Run, image: Image, name: str, tags: tuple[str, ...], if_tag: Expected | None) -> _Published:
+def _with_v1(run: Run, group: Group, if_tag: Expected | None) -> list[_Published]:
     from sdr.cli.v1 import v1_result
     from sdr.publish.v1_publishing import V1Publishing
 
-    publishing = V1Publishing(run.store, run.jobs, run.report, name)
-    chain = publishing.check(image)
-    publication, has_written, _ = _publish(run, image, name, tags, if_tag)
-    for_v1 = publishing.publish(chain, tags)
-    return publication, has_written or bool(for_v1.account.written), {"v1": v1_result(for_v1)}
+    found = []
+    for wanted in group.wanted:
+        publishing = V1Publishing(run.store, run.jobs, run.report, wanted.name)
+        chain = publishing.check(wanted.image)
+        for publication, has_written, more in _publish(run, group, if_tag):
+            for_v1 = publishing.publish(chain, wanted.tags)
+            has_written |= bool(for_v1.account.written)
+            found.append((publication, has_written, more | {"v1": v1_result(for_v1)}))
+    return found
 
 
 def _in_schema2(run: Run, pair: _Pair, image: Image, open_files: ExitStack) -> tuple[Image, dict[str, object]]:

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 
-from sdr.publish.index import Index, Touched
+from sdr.publish.index import Index
 from sdr.publish.jobs import Jobs
 from sdr.publish.marks import DEAD, LOOK, Found, Marks, Sweep
 from sdr.publish.progress import Report
 from sdr.publish.refused import Refused
 from sdr.publish.survey import Survey
+from sdr.publish.touched import Touched
 from sdr.publish.v1_survey import Sparing, whole_images
 from sdr.publish.writing import Writing
 from sdr.stores.interface import Stat, Store

@@ -64,6 +64,7 @@ class DirectoryFiles:
         self.location = str(root)
         try:
             self._root = root.resolve(strict=True)
+            self._inside = f"{self._root}/".replace("//", "/")
         except (OSError, RuntimeError) as error:
             raise BadSource(f"{root}: {getattr(error, 'strerror', None) or 'cannot be followed'}") from error
         if not self._root.is_dir():
@@ -72,13 +73,13 @@ class DirectoryFiles:
     def size(self, path: str) -> int | None:
         """Look at a file; see :class:`Files`."""
         try:
-            real = (self._root / path).resolve(strict=True)
-            found = real.stat()
+            real = os.path.realpath(f"{self._root}/{path}", strict=True)
+            found = os.stat(real)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, RuntimeError) as error:
             raise self._bad(path, getattr(error, "strerror", None) or "a symbolic link that leads nowhere") from error
-        if not real.is_relative_to(self._root):
+        if not real.startswith(self._inside):
             raise self._bad(path, f"leads outside of the layout, to {real}")
         if not stat.S_ISREG(found.st_mode):
             raise self._bad(path, "not a regular file")

@@ -11,51 +11,23 @@ overwritten before its publisher looked again, and else by the next publish ther
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from sdr.publish.image import ImageManifest
 from sdr.publish.jobs import Jobs
-from sdr.publish.keeping import TRIES, Documents, Found
+from sdr.publish.keeping import TRIES, Documents, Found, Putting
 from sdr.publish.referrers import merged, present
+from sdr.publish.rounds import Rounds
+from sdr.publish.touched import Touched
 from sdr.publish.truth import SLACK, Truth, read, tagged, tags_of
-from sdr.publish.writing import Writing
 from sdr.registry.grammar import Digest
 from sdr.stores.interface import NotThere, Stat, Store, StoreError
 from sdr.tree import documents, headers, keys
 
 #: With up to so many lists all are looked at when one is written: the listing is small.
 FEW_LISTS = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Touched:
-    """What has just been done to a repository, so that it is looked at whatever the documents say.
-
-    :param tags: those that were written or removed, with the digest that each was given, if any.
-    :param attached: manifests that were written and have a subject.
-    :param hidden: tags that are about to be removed.
-    :param detached: manifests that are about to be removed; referrers lists do not name them any more.
-    :param subjects: of which the referrers are to be looked at, all of them.
-    :param leaving: whether the repository as a whole is about to be removed.
-    """
-
-    tags: Mapping[str, Digest | None] = field(default_factory=dict)
-    attached: tuple[ImageManifest, ...] = ()
-    hidden: frozenset[str] = frozenset()
-    detached: frozenset[Digest] = frozenset()
-    subjects: frozenset[Digest] = frozenset()
-    leaving: bool = False
-    by_subject: Mapping[Digest, list[ImageManifest]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        found: dict[Digest, list[ImageManifest]] = {subject: [] for subject in self.subjects}
-        for manifest in self.attached:
-            if manifest.manifest.subject is not None:
-                found.setdefault(manifest.manifest.subject.digest, []).append(manifest)
-        object.__setattr__(self, "by_subject", found)
 
 
 class Index:
@@ -69,26 +41,47 @@ class Index:
         self,
         store: Store,
         jobs: Jobs,
-        writing: Writing,
+        writing: Putting,
         *,
         mends: bool = False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._store, self._jobs = store, jobs
         self._documents = Documents(store, jobs, writing, mends=mends, sleep=sleep)
+        #: What was found well-formed.
+        self._seen: dict[str, Found] = {}
         #: What has to be true still when the documents that say so are written.
         self._promised: list[Callable[[], bool]] = []
         #: By repository, its manifests as they were listed last.
         self._manifests: dict[str, Mapping[Digest, Stat]] = {}
 
+    def looks(self, touched: Mapping[str, Touched]) -> dict[str, list[Callable[[], None]]]:
+        """Return what reads ahead the documents that :meth:`level_all` would change, by the repository that needs it.
+
+        What several of them need is for the first.
+        """
+        self._documents.let_go()
+        found: dict[str, list[Callable[[], None]]] = {}
+        seen: set[str] = set()
+        for name, its in touched.items():
+            new = [key for key in _needed(name, its) if key not in seen]
+            seen |= {*new}
+            found[name] = [partial(self._documents.hold_one, key) for key in new]
+        return found
+
     def check(self, name: str, touched: Touched) -> None:
-        """Read the documents that :meth:`level` would change: a malformed one is better known before the tag moves.
+        """See that the documents that :meth:`level` would change are well-formed: better know it before the tag moves.
 
         :raise StoreError: if one is not what sdr writes there.
         """
         prefix, each = keys.list_of(name), self._documents
-        each.hold(_needed(name, touched))
-        for key, found in each.held.items():
+        for key in _needed(name, touched):
+            if key not in each.held:
+                each.hold_one(key)
+            found = each.held[key]
+            # What several repositories need was seen by the first.
+            if self._seen.get(key) is found:
+                continue
             if key == keys.tags_key(name):
                 each.decoded(found, lambda data: documents.decode_tags(data, name))
             elif key == keys.repository_key(name):
@@ -99,22 +92,47 @@ class Index:
                 each.decoded(found, documents.decode_lists)
             else:
                 each.decoded(found, documents.decode_referrers)
+            self._seen[key] = found
+
+    def is_documented(self, name: str) -> bool:
+        """Tell whether a repository whose documents were read ahead has one."""
+        found = self._documents.held.get(keys.repository_key(name))
+        return found is not None and found.data is not None
 
     def level(self, name: str, touched: Touched) -> None:
-        """Bring each document level that has to do with a repository, in the order of :class:`sdr.tree.keys.Stage`.
+        """Bring each document level that has to do with a repository; see :meth:`level_all`."""
+        self.level_all({name: touched})
+
+    def level_all(self, touched: Mapping[str, Touched]) -> None:
+        """Bring each document level that has to do with repositories, in the order of :class:`sdr.tree.keys.Stage`.
 
         :raise StoreError: if one cannot be written, or is not what sdr writes there.
         """
-        prefix = keys.list_of(name)
+        leaving = {name for name, its in touched.items() if its.leaving}
+        rounds, new = Rounds(touched, leaving), {*touched}
+
+        def repository(name: str) -> bool:
+            hopeful = name in new
+            new.discard(name)
+            return self._repository(name, touched[name], hopeful=hopeful)
+
         steps = [
-            lambda: self._repository(name, touched),
-            lambda: self._list(prefix, {name}, frozenset({name}) if touched.leaving else frozenset()),
-            lambda: self._lists({prefix}),
-        ]
-        if touched.leaving:
             # Nothing may lead to what is about to be removed.
-            steps = steps[1:]
-        self._settle(steps, _needed(name, touched))
+            lambda: rounds.take_repositories(repository, self._at_once),
+            lambda: rounds.take_lists(
+                lambda prefix, names: self._list(prefix, names, leaving & {*names}), self._at_once
+            ),
+            lambda: self._lists(rounds.prefixes),
+        ]
+        self._settle(steps, lambda: self._needed_in(rounds, touched))
+
+    def _at_once(self, steps: Sequence[Callable[[], bool]]) -> list[bool]:
+        return self._jobs.run(self._documents.uninterrupted, steps)
+
+    def _needed_in(self, rounds: Rounds, touched: Mapping[str, Touched]) -> list[str]:
+        lists = [keys.list_key(prefix) for prefix in sorted(rounds.lists)]
+        of_their_own = [key for name in sorted(rounds.repositories) for key in _own(name, touched[name])]
+        return [*of_their_own, *lists, keys.LISTS_KEY]
 
     def level_repository(self, name: str, touched: Touched) -> None:
         """Bring level what is in a repository; :meth:`level_lists` is to follow."""
@@ -134,18 +152,28 @@ class Index:
     def _list_step(self, prefix: str, names: set[str]) -> Callable[[], bool]:
         return lambda: self._list(prefix, names, exact=True)
 
-    def _repository(self, name: str, touched: Touched) -> bool:
-        """Level what a repository has, all of it read before the truth is looked for."""
+    def _repository(self, name: str, touched: Touched, *, hopeful: bool = False) -> bool:
+        """Level what a repository has, all of it read before the truth is looked for.
+
+        :param hopeful: take for true what was just done, where what is written is looked at again anyway.
+        """
         repository, tags = self._documents.read(keys.repository_key(name)), self._documents.read(keys.tags_key(name))
         known = (
             self._documents.decoded(repository, lambda data: dict(documents.decode_repository(data, name).tags)) or {}
         )
         self._documents.decoded(tags, lambda data: documents.decode_tags(data, name))
         before = [self._documents.read(keys.referrers_key(name, subject)) for subject in touched.by_subject]
-        anew = bool(touched.by_subject)
-        seen = None if anew else self._manifests.get(name)
-        truth = tags_of(self._store, name, known, repository.since, touched.tags, manifests=seen, attached=anew)
-        self._manifests[name] = truth.manifests
+        given = touched.given
+        if hopeful and not self._store.conditional_writes and any(known.get(tag) != given[tag] for tag in given):
+            # What this leads to is written, so all of it is looked at again.
+            truth = Truth({**known, **given}, {})
+        else:
+            anew = bool(touched.by_subject)
+            seen = None if anew else self._manifests.get(name)
+            truth = tags_of(
+                self._store, name, known, repository.since, touched.tags, touched.sure, manifests=seen, attached=anew
+            )
+            self._manifests[name] = truth.manifests
         entries = {tag: entry for tag, entry in truth.tags.items() if tag not in touched.hidden}
         # A repository without a tag has no documents, unless it had one.
         is_documented = bool(entries) or repository.data is not None
@@ -161,7 +189,7 @@ class Index:
         wrote |= self._documents.write(repository, document, headers.REPOSITORY_HEADERS)
         for tag in {*known, *entries} - touched.hidden:
             if known.get(tag) != entries.get(tag):
-                self._promised.append(partial(self._is_tag, name, tag, entries.get(tag)))
+                self._promised.append(partial(self._is_tag, name, tag, entries.get(tag), touched))
         return wrote
 
     def _referrers(
@@ -226,7 +254,7 @@ class Index:
                 self._promised.append(partial(self._is_revision, keys.list_key(prefix), revisions.get(prefix)))
         return wrote
 
-    def _settle(self, steps: Collection[Callable[[], bool]], needed: Collection[str] = ()) -> None:
+    def _settle(self, steps: Collection[Callable[[], bool]], needed: Callable[[], Collection[str]] = tuple) -> None:
         """Take the steps, until what was changed in the documents is true when they are written.
 
         Somebody may have made something what it was again while a document still said that, and so have left it alone:
@@ -240,8 +268,9 @@ class Index:
                 return
         raise StoreError(self._store.location, "", f"others changed the catalog {TRIES} times; run sdr index")
 
-    def _is_tag(self, name: str, tag: str, entry: documents.ManifestEntry | None) -> bool:
-        return tagged(self._store, name, tag, [entry.digest] if entry else ()) == entry
+    def _is_tag(self, name: str, tag: str, entry: documents.ManifestEntry | None, touched: Touched) -> bool:
+        hints = [entry.digest] if entry else ()
+        return tagged(self._store, name, tag, hints, sure=touched.sure) == entry
 
     def _is_revision(self, key: str, revision: str | None) -> bool:
         data, _ = read(self._store, key)
@@ -265,16 +294,15 @@ class Index:
             return []
 
 
+def _own(name: str, touched: Touched) -> list[str]:
+    """Return the keys of the documents of a repository."""
+    referrers = [keys.referrers_key(name, subject) for subject in touched.by_subject]
+    return [keys.repository_key(name), keys.tags_key(name), *referrers]
+
+
 def _needed(name: str, touched: Touched) -> list[str]:
     """Return the keys of the documents that have to do with a repository."""
-    referrers = [keys.referrers_key(name, subject) for subject in touched.by_subject]
-    return [
-        keys.repository_key(name),
-        keys.tags_key(name),
-        *referrers,
-        keys.list_key(keys.list_of(name)),
-        keys.LISTS_KEY,
-    ]
+    return [*_own(name, touched), keys.list_key(keys.list_of(name)), keys.LISTS_KEY]
 
 
 def _neighbourhoods(prefixes: Collection[str]) -> Collection[str]:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -13,8 +13,19 @@ class Stopped(Exception):
     """Another thread has failed, or the user has interrupted: give up what is under way."""
 
 
+class Stoppable(Protocol):
+    """What can become useless while it is under way."""
+
+    def go_on(self) -> None:
+        """Return, unless it has become useless.
+
+        :raise Stopped: if it has; to be called between pieces of anything long.
+        """
+        ...
+
+
 class Jobs:
-    """So many threads.
+    """So many threads. Work that itself does something for many things does that one after the other.
 
     :param count: how many things are done at once.
     """
@@ -22,6 +33,7 @@ class Jobs:
     def __init__(self, count: int) -> None:
         self._count = count
         self._stop, self._interrupted = threading.Event(), threading.Event()
+        self._inside = threading.local()
 
     def stop(self) -> None:
         """Have all that is under way given up, and nothing begun any more; from any thread."""
@@ -29,10 +41,7 @@ class Jobs:
         self._stop.set()
 
     def go_on(self) -> None:
-        """Return, unless this work has become useless.
-
-        :raise Stopped: if it has; to be called between pieces of anything long.
-        """
+        """Return, unless this work has become useless; see :class:`Stoppable`."""
         if self._stop.is_set():
             raise Stopped
 
@@ -47,9 +56,21 @@ class Jobs:
                 raise Stopped
             return work(thing)
 
+        def begin_inside(thing: T) -> R:
+            self._inside.now = True
+            return begin(thing)
+
+        all_things = list(things)
+        if len(all_things) < 2 or self._count == 1 or getattr(self._inside, "now", False):
+            # One at a time needs no threads, and threads of threads would be more than were asked for.
+            try:
+                return [begin(thing) for thing in all_things]
+            except BaseException:
+                self._stop.set()
+                raise
         with ThreadPoolExecutor(self._count, thread_name_prefix="sdr") as pool:
             try:
-                futures = [pool.submit(begin, thing) for thing in things]
+                futures = [pool.submit(begin_inside, thing) for thing in all_things]
                 wait(futures, return_when=FIRST_EXCEPTION)
                 failure = _failure(futures)
                 if failure is not None:

@@ -4,12 +4,11 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from sdr.publish.jobs import Jobs
 from sdr.publish.truth import read
-from sdr.publish.writing import Writing
-from sdr.stores.interface import ANY_VERSION, AnyVersion, Bytes, Changed, Stat, Store, StoreError
+from sdr.stores.interface import ANY_VERSION, AnyVersion, Body, Bytes, Changed, Stat, Store, StoreError
 from sdr.tree.documents import BadDocument
 from sdr.tree.headers import Headers
 
@@ -41,6 +40,23 @@ class Found:
         return self.stat.modified if self.stat else None
 
 
+class Putting(Protocol):
+    """What puts documents, and keeps count: :class:`sdr.publish.writing.Writing`, or several of them."""
+
+    @property
+    def count(self) -> int:
+        """How many objects were written so far."""
+        ...
+
+    def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> str:
+        """Write an object and return its version; see :meth:`sdr.stores.interface.Store.put`."""
+        ...
+
+    def skip(self, key: str, size: int) -> None:
+        """Note that an object is there already."""
+        ...
+
+
 class Documents:
     """The shared documents of one store.
 
@@ -53,7 +69,7 @@ class Documents:
     """
 
     def __init__(
-        self, store: Store, jobs: Jobs, writing: Writing, *, mends: bool, sleep: Callable[[float], None] = time.sleep
+        self, store: Store, jobs: Jobs, writing: Putting, *, mends: bool, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self._store, self._jobs, self._writing, self._mends, self._sleep = store, jobs, writing, mends, sleep
         self._held: dict[str, Found] = {}
@@ -66,7 +82,16 @@ class Documents:
 
     def hold(self, keys: Iterable[str]) -> None:
         """Read documents ahead, all at once; each is good for one :meth:`read`."""
-        self._held = {found.key: found for found in self._jobs.run(self._fresh, dict.fromkeys(keys))}
+        self.let_go()
+        self._jobs.run(self.hold_one, dict.fromkeys(keys))
+
+    def hold_one(self, key: str) -> None:
+        """Read a document ahead."""
+        self._held[key] = self._fresh(key)
+
+    def let_go(self) -> None:
+        """Forget what was read ahead."""
+        self._held.clear()
 
     def read(self, key: str) -> Found:
         """Return a document as it was held, or else as it is."""
@@ -113,7 +138,7 @@ class Documents:
             self._held[found.key] = found
             return False
         replaces: str | AnyVersion | None = found.stat.version if found.stat else None
-        if not self._store.conditional_writes:
+        if not self._store.conditional_writes and not (replaces is None and self._store.creates_once):
             self._require(found)
             replaces = ANY_VERSION
         version = self._writing.put(found.key, Bytes(data), headers, replaces=replaces)
@@ -128,19 +153,19 @@ class Documents:
         if read(self._store, found.key)[0] != found.data:
             raise Changed(self._store.location, found.key, "somebody else has changed it meanwhile")
 
-    def settle(self, steps: Iterable[Callable[[], bool]], needed: Collection[str] = ()) -> None:
+    def settle(self, steps: Iterable[Callable[[], bool]], needed: Callable[[], Collection[str]] = tuple) -> None:
         """Take the steps, each until nobody interferes; each tells whether it wrote anything.
 
         Without conditional writes all are taken again after a short random time, until there is nothing to mend.
 
-        :param needed: the documents that they will read.
+        :param needed: returns the documents that they will read.
         :raise StoreError: if others interfere without end.
         """
         for _ in range(TRIES):
             if not self._held:
-                self.hold(needed)
+                self.hold(needed())
             try:
-                wrote = [self._uninterrupted(step) for step in steps]
+                wrote = [self.uninterrupted(step) for step in steps]
             finally:
                 self._held.clear()
             if self._store.conditional_writes or not any(wrote):
@@ -149,7 +174,8 @@ class Documents:
             self._sleep((low + secrets.randbelow(high - low)) / 1000)
         raise StoreError(self._store.location, "", f"others overwrote the catalog {TRIES} times; run sdr index")
 
-    def _uninterrupted(self, step: Callable[[], bool]) -> bool:
+    def uninterrupted(self, step: Callable[[], bool]) -> bool:
+        """Take a step, again as long as somebody else changes what it has read; tell whether it wrote anything."""
         changed = None
         for attempt in range(TRIES):
             try:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sdr.publish.choosing import Choice
 from sdr.publish.files import Files, read_small
@@ -39,8 +40,9 @@ class Layout:
         except MalformedManifest as error:
             raise BadSource(f"{files.location}: index.json: {error}") from error
 
+    @cached_property
     def choices(self) -> list[Choice[Descriptor]]:
-        """Return what ``index.json`` lists, with all names."""
+        """What ``index.json`` lists, with all names."""
         return [Choice(entry, entry.digest, self._names_of(entry)) for entry in self.entries]
 
     def _names_of(self, entry: Descriptor) -> tuple[str, ...]:

@@ -8,15 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sdr.publish.expecting import Expected
-from sdr.publish.image import Blob, Image, ImageManifest
-from sdr.publish.index import Touched
+from sdr.publish.image import Image
 from sdr.publish.jobs import Jobs
+from sdr.publish.member import Member, Wanted
 from sdr.publish.progress import Report
-from sdr.publish.tags import Tags, put_blob, put_manifest, writes
-from sdr.publish.writing import Account, Writing
+from sdr.publish.together import Together
+from sdr.publish.writing import Account
 from sdr.registry.grammar import Digest
 from sdr.stores.interface import Store
-from sdr.tree.keys import blob_key, manifest_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,38 +61,30 @@ class Publisher:
         :raise sdr.publish.image.BadSource: if a blob is not what its digest says; no reader sees any of it.
         :raise sdr.publish.refused.Refused: if a tag is not as expected.
         """
-        writing = Writing(self._store, self._jobs, self._report)
-        naming = Tags(self._store, self._jobs, self._report, writing, name, if_tag, self._sleep)
-        touched = Touched(dict.fromkeys(tags, image.root.digest), image.manifests)
+        published, failure = self.publish_all([Wanted(image, name, tuple(tags))], if_tag)
+        if failure is not None:
+            raise failure
+        return published[0]
+
+    def publish_all(
+        self, wanted: Sequence[Wanted], if_tag: Expected | None = None
+    ) -> tuple[list[Publication], Exception | None]:
+        """Publish images together, up to the first that fails.
+
+        :param wanted: no two of them under the same tag of one repository.
+        :return: what was published, and what became of the first that failed, which is what :meth:`publish` raises.
+        :raise sdr.stores.interface.StoreError: if the store fails for all of them.
+        """
+        together = Together(self._store, self._jobs, self._report, wanted, if_tag, sleep=self._sleep)
         # Everything that can be refused is refused before the first write.
-        missing = self._missing(image, name)
-        naming.check(image.root, tags, touched)
+        together.check(objects=True)
+        together.write()
+        together.name()
+        return [_publication(member) for member in together.members], together.failure
 
-        self._jobs.run(lambda blob: self._put_blob(blob, writing), image.blobs)
-        for manifest in image.manifests:
-            if manifest.digest in missing:
-                put_manifest(writing, name, manifest)
-            else:
-                writing.skip(manifest_key(name, manifest.digest), len(manifest.data))
-        naming.move(image.root, tags, writes(writing, name, image.manifests, image.blobs), touched)
-        root = image.root
-        return Publication(name, tuple(tags), root.digest, root.manifest.media_type, len(root.data), writing.account)
 
-    def _missing(self, image: Image, name: str) -> set[Digest]:
-        """Return the digests of the manifests that are not there."""
-
-        def is_there(manifest: ImageManifest) -> bool:
-            found = self._store.head(manifest_key(name, manifest.digest))
-            return found is not None and found.size == len(manifest.data)
-
-        there = self._jobs.run(is_there, image.manifests)
-        return {manifest.digest for manifest, found in zip(image.manifests, there, strict=True) if not found}
-
-    def _put_blob(self, blob: Blob, writing: Writing) -> None:
-        key = blob_key(blob.digest)
-        found = self._store.head(key)
-        # A file of another size is none that a publisher left: it is mended.
-        if found is not None and found.size == blob.size:
-            writing.skip(key, blob.size)
-        else:
-            put_blob(writing, blob)
+def _publication(member: Member) -> Publication:
+    wanted, root = member.wanted, member.wanted.image.root
+    return Publication(
+        wanted.name, wanted.tags, root.digest, root.manifest.media_type, len(root.data), member.writing.account
+    )

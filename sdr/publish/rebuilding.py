@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 
 from sdr.publish.image import ImageManifest
-from sdr.publish.index import Index, Touched
+from sdr.publish.index import Index
 from sdr.publish.jobs import Jobs
 from sdr.publish.progress import Report
 from sdr.publish.referrers import manifest_of
+from sdr.publish.touched import Touched
 from sdr.publish.truth import parsed
 from sdr.publish.v1_index import V1Index
 from sdr.publish.writing import Account, Writing

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable
 
 from sdr.publish.changes import Changes
 from sdr.publish.image import ImageManifest
-from sdr.publish.index import Index, Touched
+from sdr.publish.index import Index
 from sdr.publish.jobs import Jobs
 from sdr.publish.marks import Marks, Sweep
 from sdr.publish.progress import Report
 from sdr.publish.references import children_of
 from sdr.publish.referrers import manifest_of
 from sdr.publish.refused import Refused
+from sdr.publish.touched import Touched
 from sdr.publish.truth import parsed, tagged, tags_of
 from sdr.publish.v1_index import V1Index
 from sdr.publish.v1_removal import V1Removal

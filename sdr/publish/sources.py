@@ -50,12 +50,67 @@ def open_image(source: Source, platform: Platform | None, jobs: Jobs, report: Re
     :param platform: publish this child of an index.
     :raise BadSource: if it is not there, not whole, or not what its digests and sizes say.
     """
-    with closing(_files(source)) as files:
+    with Sources(jobs, report) as sources:
+        yield sources.image(source, platform)
+
+
+class Sources:
+    """What images come from; several may come from one file or directory, which is opened once. Used in a ``with``.
+
+    Blobs can be read until its end.
+    """
+
+    def __init__(self, jobs: Jobs, report: Report) -> None:
+        self._jobs, self._report = jobs, report
+        self._open = ExitStack()
+        self._files: dict[tuple[str, str], Files] = {}
+        self._layouts: dict[tuple[str, str], Layout] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def image(self, source: Source, platform: Platform | None) -> Image:
+        """Find the image that is meant and read its manifests.
+
+        :param platform: publish this child of an index.
+        :raise BadSource: if it is not there, not whole, or not what its digests and sizes say.
+        """
+        place = (source.transport, source.path)
+        if place not in self._files:
+            self._files[place] = self._open.enter_context(closing(_files(source)))
+        files = self._files[place]
         if source.transport == "docker-archive":
-            with ExitStack() as open_files:
-                yield _docker_archive(source, platform, files, jobs, report, open_files)
-        else:
-            yield _layout(source, platform, files)
+            return self._docker_archive(source, platform, files)
+        return self._layout(source, platform, files)
+
+    def _docker_archive(self, source: Source, platform: Platform | None, files: Files) -> Image:
+        from sdr.publish.docker_archive import DockerArchive, choices, read_archived
+        from sdr.publish.packing import Packing
+
+        if files.size("index.json") is not None:
+            # docker since 25.0: an OCI layout, whose manifests stay as they are.
+            archived = read_archived(files) if files.size("manifest.json") is not None else []
+            names = {image.config.removeprefix("blobs/").replace("/", ":"): image.names for image in archived}
+            return self._layout(source, platform, files, names)
+        if digest_in(source.ref) is not None:
+            raise BadSource(f"{files.location}: an older docker-archive has no digests; name the image, or say @0")
+        chosen = choose(choices(read_archived(files)), source.ref, files.location)
+        packing = Packing(files, self._open, self._jobs, self._report)
+        return DockerArchive(files, packing, self._jobs).image(chosen, platform)
+
+    def _layout(
+        self, source: Source, platform: Platform | None, files: Files, names: Mapping[str, Sequence[str]] | None = None
+    ) -> Image:
+        place = (source.transport, source.path)
+        if place not in self._layouts:
+            self._layouts[place] = Layout(files, names)
+        layout = self._layouts[place]
+        digest = digest_in(source.ref)
+        root = layout.descriptor(digest) if digest else choose(layout.choices, source.ref, files.location)
+        return layout.image(layout.select(root, platform) if platform else root)
 
 
 # What reads archives takes as long to import as a small layout to publish.
@@ -68,29 +123,3 @@ def _files(source: Source) -> Files:
     from sdr.publish.archive import TarFiles
 
     return TarFiles(path)
-
-
-def _docker_archive(
-    source: Source, platform: Platform | None, files: Files, jobs: Jobs, report: Report, open_files: ExitStack
-) -> Image:
-    from sdr.publish.docker_archive import DockerArchive, choices, read_archived
-    from sdr.publish.packing import Packing
-
-    if files.size("index.json") is not None:
-        # docker since 25.0: an OCI layout, whose manifests stay as they are.
-        archived = read_archived(files) if files.size("manifest.json") is not None else []
-        names = {image.config.removeprefix("blobs/").replace("/", ":"): image.names for image in archived}
-        return _layout(source, platform, files, names)
-    if digest_in(source.ref) is not None:
-        raise BadSource(f"{files.location}: an older docker-archive has no digests; name the image, or say @0")
-    chosen = choose(choices(read_archived(files)), source.ref, files.location)
-    return DockerArchive(files, Packing(files, open_files, jobs, report), jobs).image(chosen, platform)
-
-
-def _layout(
-    source: Source, platform: Platform | None, files: Files, names: Mapping[str, Sequence[str]] | None = None
-) -> Image:
-    layout = Layout(files, names)
-    digest = digest_in(source.ref)
-    root = layout.descriptor(digest) if digest else choose(layout.choices(), source.ref, files.location)
-    return layout.image(layout.select(root, platform) if platform else root)

@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 from sdr.publish.changes import Changes
 from sdr.publish.expecting import Expected
-from sdr.publish.index import Touched
+from sdr.publish.image import Image
 from sdr.publish.jobs import Jobs
+from sdr.publish.member import Wanted
 from sdr.publish.progress import Report
 from sdr.publish.references import stored_image
 from sdr.publish.refused import Refused
-from sdr.publish.tags import Tags, writes
+from sdr.publish.together import Together
 from sdr.publish.truth import tagged
-from sdr.publish.writing import Writing
 from sdr.registry.grammar import Digest, Reference
 from sdr.stores.interface import Store
 from sdr.tree.keys import manifest_key
@@ -38,13 +38,13 @@ class Tagging:
         """
         digest = self._resolved(name, reference)
         manifests, blobs = stored_image(self._store, name, digest)
-        root = manifests[-1]
-        writing = Writing(self._store, self._jobs, self._report)
-        naming = Tags(self._store, self._jobs, self._report, writing, name, if_tag, self._sleep)
-        touched = Touched({new_tag: root.digest})
-        naming.check(root, [new_tag], touched)
-        naming.move(root, [new_tag], writes(writing, name, manifests, blobs), touched)
-        return Changes(written=writing.account.written)
+        wanted = Wanted(Image(tuple(manifests), tuple(blobs)), name, (new_tag,))
+        together = Together(self._store, self._jobs, self._report, [wanted], if_tag, sleep=self._sleep)
+        together.check(objects=False)
+        together.name()
+        if together.failure is not None:
+            raise together.failure
+        return Changes(written=together.members[0].writing.account.written)
 
     def _resolved(self, name: str, reference: Reference) -> Digest:
         if isinstance(reference, Digest):

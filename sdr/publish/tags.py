@@ -1,14 +1,10 @@
 """Letting a tag name a manifest: the one write that moves anything."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from sdr.publish.expecting import Expected
 from sdr.publish.image import Blob, ImageManifest
-from sdr.publish.index import Index, Touched
-from sdr.publish.jobs import Jobs
-from sdr.publish.marks import Guard
-from sdr.publish.progress import Report
 from sdr.publish.refused import Refused
 from sdr.publish.truth import read
 from sdr.publish.writing import Writing
@@ -18,78 +14,76 @@ from sdr.tree.keys import RESERVED_TAG, blob_key, manifest_key
 
 
 class Tags:
-    """The tags of one repository.
+    """The tags that are to name one manifest.
 
+    :param name: the repository.
     :param expected: what each must be before it is moved; one that names the same bytes already is left as it is.
-    :param sleep: waits for so many seconds.
     """
 
     def __init__(
         self,
         store: Store,
-        jobs: Jobs,
-        report: Report,
         writing: Writing,
         name: str,
+        root: ImageManifest,
+        tags: Sequence[str],
         expected: Expected | None,
-        sleep: Callable[[float], None],
     ) -> None:
-        self._store, self._jobs, self._report, self._writing = store, jobs, report, writing
-        self._name, self._expected = name, expected
+        self._store, self._writing, self._name = store, writing, name
+        self._root, self._tags, self._expected = root, tags, expected
         self._before: dict[str, bytes | None] = {}
-        self._guard, self._index = Guard(store, jobs, report, sleep=sleep), Index(store, jobs, writing, sleep=sleep)
+        #: Those that name the manifest by now.
+        self.named: list[str] = []
 
-    def check(self, root: ImageManifest, tags: Sequence[str], touched: Touched) -> None:
-        """Look whether the tags are as expected, and the derived documents well-formed; nothing is written.
+    @property
+    def keys(self) -> list[str]:
+        """Where those tags are that name the manifest by now."""
+        return [manifest_key(self._name, tag) for tag in self.named]
 
-        :raise Refused: if a tag is not as expected, or cannot be one.
+    def looks(self) -> list[Callable[[], None]]:
+        """Return what looks at the tags as they are; :meth:`check` is to follow.
+
+        :raise Refused: if one cannot be a tag.
         """
-        for tag in tags:
+        for tag in self._tags:
             if tag == RESERVED_TAG:
                 raise Refused(f"{tag!r} is the name of a file that sdr itself writes; use another tag")
-        looks: list[Callable[[], None]] = [partial(self._look, tag) for tag in tags]
-        looks.append(partial(self._index.check, self._name, touched))
-        self._jobs.run(_do, looks)
-        for tag, data in self._before.items():
-            if self._expected is not None and data != root.data:
-                self._expected.require(f"{self._name}:{tag}", data)
-        if self._expected is not None and not self._store.conditional_writes:
-            self._report.say(
-                "this store has no conditional writes: --if-tag does not see a publisher at the same moment"
-            )
+        return [partial(self._look, tag) for tag in self._tags]
 
-    def move(
-        self, root: ImageManifest, tags: Sequence[str], needed: Mapping[str, Callable[[], None]], touched: Touched
-    ) -> None:
-        """Let tags name a manifest that is there by its digest, and bring the derived documents level.
+    def check(self) -> None:
+        """Return if the tags were as expected when they were looked at.
 
-        :param needed: by key, what writes each object that the manifest needs, should a collection have taken it.
-        :raise Refused: if a tag is not as expected.
+        :raise Refused: if one was not.
         """
-        self._guard.keep(needed)
-        try:
-            for tag in tags:
-                self._put(root, tag)
-        except Refused:
-            # Those before it have moved.
-            self._index.level(self._name, touched)
-            raise
-        keys = [manifest_key(self._name, tag) for tag in tags]
-        # Somebody may have begun to remove what nothing named until now, or the tags as they were.
-        while self._guard.keep(needed, keys):
-            for tag, key in zip(tags, keys, strict=True):
-                if self._store.head(key) is None:
-                    self._put(root, tag)
-        self._index.level(self._name, touched)
-        # Who removed them while the documents were written has not seen those.
-        if any(self._store.head(key) is None for key in keys):
-            self._index.level(self._name, touched)
+        for tag, data in self._before.items():
+            if self._expected is not None and data != self._root.data:
+                self._expected.require(f"{self._name}:{tag}", data)
+
+    @property
+    def stand(self) -> bool:
+        """Tell whether all named the manifest when they were looked at, so that none will be moved."""
+        return self._expected is None and all(data == self._root.data for data in self._before.values())
+
+    def move(self) -> None:
+        """Let the tags name the manifest, which is there by its digest.
+
+        :raise Refused: if a tag is not as expected; those before it have moved.
+        """
+        for tag in self._tags:
+            self._put(tag)
+            self.named.append(tag)
+
+    def move_again(self) -> None:
+        """Do so with those that somebody has removed meanwhile."""
+        for tag, key in zip(self.named, self.keys, strict=True):
+            if self._store.head(key) is None:
+                self._put(tag)
 
     def _look(self, tag: str) -> None:
         self._before[tag] = read(self._store, manifest_key(self._name, tag))[0]
 
-    def _put(self, root: ImageManifest, tag: str) -> None:
-        key = manifest_key(self._name, tag)
+    def _put(self, tag: str) -> None:
+        key, root = manifest_key(self._name, tag), self._root
         # As it was before the image was written will do, once, where nothing is expected: the last one wins.
         if self._expected is None and tag in self._before:
             data, stat = self._before.pop(tag), None
@@ -115,19 +109,23 @@ class Tags:
             ) from error
 
 
-def _do(look: Callable[[], None]) -> None:
-    look()
+def put_blob(writing: Writing, blob: Blob, replaces: AnyVersion | None = ANY_VERSION) -> None:
+    """Write a blob.
+
+    :param replaces: see :meth:`sdr.stores.interface.Store.put`.
+    """
+    writing.put(blob_key(blob.digest), blob, blob_headers(blob.digest), replaces=replaces)
 
 
-def put_blob(writing: Writing, blob: Blob) -> None:
-    """Write a blob."""
-    writing.put(blob_key(blob.digest), blob, blob_headers(blob.digest))
+def put_manifest(
+    writing: Writing, name: str, manifest: ImageManifest, replaces: AnyVersion | None = ANY_VERSION
+) -> None:
+    """Write a manifest by its digest.
 
-
-def put_manifest(writing: Writing, name: str, manifest: ImageManifest) -> None:
-    """Write a manifest by its digest."""
+    :param replaces: see :meth:`sdr.stores.interface.Store.put`.
+    """
     headers = manifest_headers(manifest.manifest.media_type, manifest.digest, by_tag=False)
-    writing.put(manifest_key(name, manifest.digest), Bytes(manifest.data), headers)
+    writing.put(manifest_key(name, manifest.digest), Bytes(manifest.data), headers, replaces=replaces)
 
 
 def writes(

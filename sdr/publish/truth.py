@@ -1,7 +1,7 @@
 """What the tags' own objects say, from which the derived documents can always be made again."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sdr.registry.grammar import Digest, is_tag
@@ -40,6 +40,7 @@ def tags_of(
     known: Mapping[str, ManifestEntry],
     since: float | None,
     touched: Mapping[str, Digest | None] | None = None,
+    sure: Collection[Digest] = (),
     *,
     manifests: Mapping[Digest, Stat] | None = None,
     attached: bool = True,
@@ -53,6 +54,7 @@ def tags_of(
     :param known: the tags according to the repository's document.
     :param since: when that document was last written, by the store's clock.
     :param touched: tags to be read in any case, with the digest that each was given, if any.
+    :param sure: digests by which manifests are known to be there.
     :param manifests: what was listed by digest a while ago, where that will do: it never changes, and may be long. A
         tag that names what has been written since is read.
     :param attached: whether the manifests are wanted for what is attached to others, and so must be the latest.
@@ -73,7 +75,7 @@ def tags_of(
         else:
             is_sure = by_digest.get(entry.digest) == (stat.size, stat.content)
         hints = [hint for hint in (touched.get(tag), entry.digest if entry else None) if hint]
-        return entry if is_sure else tagged(store, name, tag, hints)
+        return entry if is_sure else tagged(store, name, tag, hints, sure)
 
     # A listing may lag behind, so a tag that it lacks is read before it is believed to be gone.
     found = {tag: look(tag) for tag in sorted({*known, *listed, *touched})}
@@ -85,14 +87,17 @@ def tags_of(
         moved = [tag for tag in {*before, *listed} if before.get(tag) != listed.get(tag)]
         if not moved:
             break
-        found |= {tag: tagged(store, name, tag) for tag in moved}
+        found |= {tag: tagged(store, name, tag, (), sure) for tag in moved}
     return Truth({tag: entry for tag, entry in sorted(found.items()) if entry is not None}, manifests)
 
 
-def tagged(store: Store, name: str, tag: str, hints: Iterable[Digest] = ()) -> ManifestEntry | None:
+def tagged(
+    store: Store, name: str, tag: str, hints: Iterable[Digest] = (), sure: Collection[Digest] = ()
+) -> ManifestEntry | None:
     """Return what a tag names, or ``None`` where it is not there, or names nothing that a client could use.
 
     :param hints: digests to be tried first: the bytes do not tell by which of their digests they are stored.
+    :param sure: digests by which manifests are known to be there.
     """
     data, _ = read(store, manifest_key(name, tag))
     if data is None:
@@ -103,7 +108,7 @@ def tagged(store: Store, name: str, tag: str, hints: Iterable[Digest] = ()) -> M
         return None
     its = {algorithm: Digest.of(data, algorithm) for algorithm in ("sha256", "sha512")}
     for digest in dict.fromkeys([hint for hint in hints if hint in its.values()] + [*its.values()]):
-        if store.head(manifest_key(name, digest)) is not None:
+        if digest in sure or store.head(manifest_key(name, digest)) is not None:
             return ManifestEntry(digest, media_type, len(data))
     return None
 

@@ -63,7 +63,7 @@ class V1Index:
         :raise StoreError: if a document cannot be written, or is not what is written there.
         """
         self._adopt(name, {*touched, *hidden})
-        self._documents.settle([lambda: self._level(name, touched, hidden)], _needed(name))
+        self._documents.settle([lambda: self._level(name, touched, hidden)], lambda: _needed(name))
 
     def _level(self, name: str, touched: Collection[str], hidden: Collection[str]) -> bool:
         images, tags = (self._documents.read(key) for key in _needed(name))

@@ -2,15 +2,16 @@
 
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from sdr.publish.image import PIECE
-from sdr.publish.jobs import Jobs
+from sdr.publish.jobs import Stoppable
 from sdr.publish.progress import Report
 from sdr.stores.interface import ANY_VERSION, AnyVersion, Body, Store
 from sdr.tree.headers import Headers
+from sdr.tree.keys import list_key, list_of, place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,27 @@ class Account:
     skipped_bytes: int = 0
 
 
-class Writing:
-    """Puts objects, tells of them, and counts them. Thread-safe."""
+class Total:
+    """How many objects were written, by one or by several. Thread-safe."""
 
-    def __init__(self, store: Store, jobs: Jobs, report: Report) -> None:
-        self._store, self._jobs, self._report = store, jobs, report
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def add(self) -> None:
+        """Count one more."""
+        with self._lock:
+            self.count += 1
+
+
+class Writing:
+    """Puts objects, tells of them, and counts them. Thread-safe.
+
+    :param total: counts what others write too; its own if not given.
+    """
+
+    def __init__(self, store: Store, jobs: Stoppable, report: Report, total: Total | None = None) -> None:
+        self._store, self._jobs, self._report, self._total = store, jobs, report, total or Total()
         self._lock = threading.Lock()
         self._written: list[str] = []
         self._written_bytes = self._skipped = self._skipped_bytes = 0
@@ -45,8 +62,8 @@ class Writing:
 
     @property
     def count(self) -> int:
-        """How many objects were written so far."""
-        return len(self._written)
+        """How many objects were written so far, by those who have the same total."""
+        return self._total.count
 
     def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> str:
         """Write an object and return its version; see :meth:`sdr.stores.interface.Store.put`."""
@@ -57,6 +74,7 @@ class Writing:
         with self._lock:
             self._written.append(key)
             self._written_bytes += body.size
+        self._total.add()
         return version
 
     def copy(self, source: str, key: str, size: int, headers: Headers) -> bool:
@@ -70,6 +88,7 @@ class Writing:
         self._report.begin(key, size).ended("copied")
         with self._lock:
             self._written.append(key)
+        self._total.add()
         return True
 
     def skip(self, key: str, size: int) -> None:
@@ -80,13 +99,48 @@ class Writing:
             self._skipped_bytes += size
 
 
+class Accounts:
+    """The writing of several images at once, each of which has an account of its own.
+
+    A document that several of them share counts for the first.
+
+    :param of: a repository and the writing of an image in it; at least one, and all with the same total.
+    """
+
+    def __init__(self, of: Sequence[tuple[str, Writing]]) -> None:
+        self._first = of[0][1]
+        self._by_name: dict[str, Writing] = {}
+        self._by_list: dict[str, Writing] = {}
+        for name, writing in of:
+            self._by_name.setdefault(name, writing)
+            self._by_list.setdefault(list_key(list_of(name)), writing)
+
+    @property
+    def count(self) -> int:
+        """How many objects were written so far."""
+        return self._first.count
+
+    def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> str:
+        """Write an object and return its version; see :meth:`sdr.stores.interface.Store.put`."""
+        return self._of(key).put(key, body, headers, replaces=replaces)
+
+    def skip(self, key: str, size: int) -> None:
+        """Note that an object is there already."""
+        self._of(key).skip(key, size)
+
+    def _of(self, key: str) -> Writing:
+        place = place_of(key)
+        found = self._by_list.get(key) if place is None else self._by_name.get(place.name)
+        return found or self._first
+
+
 @dataclass(frozen=True, slots=True)
 class Watched:
     """A body that tells how far it is, and that can be stopped."""
 
     body: Body
     moved: Callable[[int], None]
-    jobs: Jobs
+    jobs: Stoppable
 
     @property
     def size(self) -> int:

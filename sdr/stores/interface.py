@@ -123,11 +123,19 @@ class Store(Protocol):
         """
         ...
 
+    @property
+    def creates_once(self) -> bool:
+        """Tell whether ``replaces=None`` is honoured at least as well as if the store were looked at before.
+
+        True with :attr:`conditional_writes`, where it is atomic.
+        """
+        ...
+
     def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> str:
         """Write an object whole, or not at all, and return its version.
 
         :param replaces: the version that must be there, ``None`` for "no object", or :data:`ANY_VERSION`; without
-            :attr:`conditional_writes` only the last makes sense.
+            :attr:`conditional_writes` only the last makes sense, and ``None`` with :attr:`creates_once`.
         :raise Changed: if something else is there; nothing was written.
         :raise StoreError: if it could not be written.
         """

@@ -65,6 +65,11 @@ class ObjectStore:
                 self._conditional = has_conditional_writes(Probe(self._requests, self._writing))
             return self._conditional
 
+    @property
+    def creates_once(self) -> bool:
+        """Tell what :attr:`conditional_writes` tells."""
+        return self.conditional_writes
+
     def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> str:
         """Write an object, in parts if it is large; see :class:`sdr.stores.interface.Store`."""
         return self._writing.put(key, body, headers, replaces)

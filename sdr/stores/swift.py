@@ -73,6 +73,8 @@ class SwiftStore:
 
     #: Swift ignores ``If-Match`` on PUT without a word.
     conditional_writes = False
+    #: It honours ``If-None-Match: *``; not atomically where its parts cannot reach each other.
+    creates_once = True
 
     def __init__(
         self,

@@ -22,6 +22,9 @@ T = TypeVar("T")
 #: Asks all replicas, so that what was just written is seen.
 NEWEST = {"X-Newest": "true"}
 
+#: How many objects the first page of a listing has, which mostly is all of it; less than what any server allows.
+PAGE = 1000
+
 # What says nothing of whether the same will work in a moment.
 _PASSING = (exceptions.ConnectionError, exceptions.DiscoveryFailure, requests.RequestException, HTTPError, OSError)
 _FAILURES = (exceptions.ClientException, *_PASSING)
@@ -199,21 +202,17 @@ class Container:
     ) -> Iterator[dict[str, Any]]:
         """List objects, page by page, as Swift tells it.
 
-        :param limit: how many in a page; as many as the server likes if not given.
+        :param limit: how many in a page; if not given, as many as the server likes in each after the first.
         :param hide: a prefix of which nothing is told.
         :raise NotThere: if there is no such container.
         """
-        query = {"format": "json", "prefix": prefix, "delimiter": delimiter}
-        if limit is not None:
-            query["limit"] = str(limit)
+        query = {"format": "json", "prefix": prefix, "delimiter": delimiter, "limit": str(limit or PAGE)}
         marker = ""
         while True:
             try:
                 page: list[dict[str, Any]] = self.ask("GET", query={**query, "marker": marker}, read=_json)
             except NotThere as error:
                 raise self.missing() from error
-            if not page:
-                return
             for entry in page:
                 marker = entry["name"] if "name" in entry else entry["subdir"]
                 if hide and marker.startswith(hide):
@@ -221,6 +220,13 @@ class Container:
                     marker = hide + "\U0010ffff"
                     break
                 yield entry
+            else:
+                # Fewer than were asked for are the last ("Page through large lists of containers or objects").
+                if len(page) < int(query.get("limit", 1)):
+                    return
+            if limit is None:
+                # There are many: as many at once as the server likes, until there are none.
+                query.pop("limit", None)
 
     def remove(self, path: str, key: str) -> None:
         """Remove an object, given as ``container/name``; one that is not there is no error."""

@@ -118,6 +118,19 @@ class PublishTests(CommandTestCase):
         out, _ = self.publish("-q", "--if-tag=absent", other, "acme/other", other, "acme/app", code=1)
         self.assertEqual(out, f"acme/other:latest@{digest}\n")
 
+    def test_many_images(self) -> None:
+        """More than are published together are told in their order; of one tag the last one wins."""
+        other, digest = self.other()
+        images = [word for number in range(70) for word in (self.source, f"acme/n{number}:1")]
+        out, _ = self.publish("-q", *images, other, "acme/n3:1", self.source, "acme/n3:2")
+        lines = [f"acme/n{number}:1@{self.digest}" for number in range(70)]
+        self.assertEqual(out.splitlines(), [*lines, f"acme/n3:1@{digest}", f"acme/n3:2@{self.digest}"])
+        tree = snapshot(self.root)
+        self.assertEqual(broken_references(tree) + stale_documents(tree), [])
+        self.assertEqual(json.loads(tree["v2/acme/n3/_repository.json"])["tags"]["1"][0], digest)
+        out, err = self.publish(*images[:4])
+        self.assertEqual((out.splitlines(), err.count(": already published, nothing written")), (lines[:2], 2))
+
     def test_several_images_are_checked_first(self) -> None:
         """Every argument is read before the first image is published; each wrong one is one line."""
         command = ["publish", f"--store={self.root}", self.source, "acme/app"]

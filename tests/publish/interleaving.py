@@ -16,6 +16,7 @@ class SteppedStore:
         self._lock = threading.Lock()
         self.steps = 0
         self.location, self.conditional_writes = store.location, store.conditional_writes
+        self.creates_once = store.creates_once
 
     def _step(self) -> None:
         with self._lock:

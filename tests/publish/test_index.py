@@ -4,9 +4,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from sdr.publish.index import Index, Touched
+from sdr.publish.index import Index
 from sdr.publish.jobs import Jobs
 from sdr.publish.progress import Silent
+from sdr.publish.touched import Touched
 from sdr.publish.writing import Writing
 from sdr.stores.interface import Bytes, Changed, Stat, Store, StoreError
 from sdr.tree.documents import decode_lists, encode_lists, revision

@@ -68,7 +68,7 @@ class FailingStore:
     def __init__(self, store: Store, fails_at: int, *, written: bool) -> None:
         self._store, self._left, self._written = store, fails_at, written
         self._lock = threading.Lock()
-        self.location = store.location
+        self.location, self.creates_once = store.location, store.creates_once
         self.get, self.open, self.head, self.delete = store.get, store.open, store.head, store.delete
         self.served, self.abandoned = store.served, store.abandoned
 
@@ -91,6 +91,11 @@ class FailingStore:
             raise NotReachable(self.location, key, "the connection was lost")
         return done
 
+    @property
+    def came_to_it(self) -> bool:
+        """Tell whether there were so many writes."""
+        return self._left <= 0
+
     def list(self, prefix: str, *, delimiter: str = "") -> Iterator[Stat | str]:
         """List."""
         return self._store.list(prefix, delimiter=delimiter)
@@ -103,6 +108,7 @@ class UnconditionalStore(FailingStore):
 
     def __init__(self, store: Store) -> None:
         super().__init__(store, 0, written=False)
+        self.creates_once = False
 
     def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> str:
         """Write whatever is there, as such a store does."""

@@ -53,3 +53,14 @@ class JobsTests(SynchronousTestCase):
         self.assertLess(len(begun), 3)
         self.assertRaises(Stopped, jobs.go_on)
         self.assertRaises(Stopped, jobs.run, work, range(100))
+
+    def test_threads_of_threads(self) -> None:
+        """What does something for many things within a thread does that in this thread: no more is done at once."""
+        jobs, here = Jobs(2), threading.get_ident()
+
+        def work(each: int) -> set[int]:
+            return {threading.get_ident(), *jobs.run(lambda _: threading.get_ident(), range(5))}
+
+        threads = jobs.run(work, range(4))
+        self.assertEqual([len(each) for each in threads], [1] * 4)
+        self.assertNotIn(here, set().union(*threads))

@@ -57,7 +57,7 @@ class DocumentsTests(SynchronousTestCase):
     def test_read_once(self) -> None:
         """What is held is not read again before it is put back, where that is conditional."""
         self.start()
-        self.documents.settle([lambda: self.add(KEY, "b"), lambda: self.add(OTHER, "b")], [KEY, OTHER])
+        self.documents.settle([lambda: self.add(KEY, "b"), lambda: self.add(OTHER, "b")], lambda: [KEY, OTHER])
         self.assertEqual(sorted(self.store.read), sorted([KEY, OTHER]))
         self.assertEqual((self.there(KEY), self.there(OTHER)), (["a", "b"], ["a", "b"]))
 
@@ -65,7 +65,7 @@ class DocumentsTests(SynchronousTestCase):
         """Where nothing is written, one reading of each document is enough."""
         for conditional in (True, False):
             self.start(conditional=conditional)
-            self.documents.settle([lambda: self.add(KEY, "a"), lambda: self.add(OTHER, "a")], [KEY, OTHER])
+            self.documents.settle([lambda: self.add(KEY, "a"), lambda: self.add(OTHER, "a")], lambda: [KEY, OTHER])
             self.assertEqual(sorted(self.store.read), sorted([KEY, OTHER]))
 
     def test_changed_meanwhile(self) -> None:
@@ -90,7 +90,7 @@ class DocumentsTests(SynchronousTestCase):
     def test_hold_is_for_one_use(self) -> None:
         """After all steps were taken, the next command's reading is a new one."""
         self.start()
-        self.documents.settle([lambda: False], [KEY])
+        self.documents.settle([lambda: False], lambda: [KEY])
         self.others(KEY, ["z"])
         self.assertEqual(self.documents.read(KEY).data, b'["z"]')
 

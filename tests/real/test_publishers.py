@@ -24,15 +24,24 @@ SCRIPT = """
 import sys
 from sdr.stores.opening import open_store
 from tests.publish.publishing import publish
-store, layout, number, each = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+from tests.publish.together import publish_all
+store, layout, number, each, together = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+group = []
 for turn in range(each):
     mine = f"{number}-{turn}"
     if turn % 5 == 0:
-        publish(open_store(store), f"oci:{layout}:artifact-{mine}", name="acme/shared", tag=f"artifact-{mine}")
+        group.append(("acme/shared", f"artifact-{mine}", f"artifact-{mine}"))
     elif turn % 5 in (1, 2):
-        publish(open_store(store), f"oci:{layout}:image", name=f"own/of-{mine}", tag="1")
+        group.append((f"own/of-{mine}", "1", "image"))
     else:
-        publish(open_store(store), f"oci:{layout}:image", name="acme/shared", tag=mine)
+        group.append(("acme/shared", mine, "image"))
+if together == "together":
+    _, failure = publish_all(open_store(store), layout, group, jobs=4)
+    if failure is not None:
+        raise failure
+else:
+    for name, tag, ref in group:
+        publish(open_store(store), f"oci:{layout}:{ref}", name=name, tag=tag)
 """
 
 
@@ -41,14 +50,16 @@ class PublishersTests(SynchronousTestCase):
 
     #: The bucket or container: these tests' own.
     place = "publishers"
+    #: Whether each process publishes its images one after the other, or ``together``.
+    how = "alone"
 
     def run_at_once(
         self, script: str, arguments: Sequence[str], processes: int, each: int, variables: Mapping[str, str]
     ) -> None:
-        """Run a script in so many processes, each with its number and ``each`` after the arguments."""
+        """Run a script in so many processes, each with its number, ``each`` and how, after the arguments."""
         command = [sys.executable, "-c", script, *arguments]
         running = [
-            subprocess.Popen([*command, str(number), str(each)], env=environment(**variables))
+            subprocess.Popen([*command, str(number), str(each), self.how], env=environment(**variables))
             for number in range(processes)
         ]
         self.assertEqual([process.wait() for process in running], [0] * processes)
@@ -93,3 +104,10 @@ class PublishersTests(SynchronousTestCase):
         store = open_store(text, server.environment)
         self.assertFalse(store.conditional_writes)
         self.publish_all(text, store, server.environment)
+
+
+class TogetherTests(PublishersTests):
+    """The same, when each process publishes its images together."""
+
+    place = "publishers-together"
+    how = "together"

@@ -15,13 +15,15 @@ class MemoryStore:
     """A store in memory.
 
     :param conditional_writes: whether it is to have them; without, a condition is ignored, as by such a store.
+    :param creates_once: whether it is to create only what is not there, without other conditional writes too.
     :param copies: whether it copies objects.
     """
 
     location = "memory"
 
-    def __init__(self, *, conditional_writes: bool = True, copies: bool = True) -> None:
-        self.conditional_writes, self.copies = conditional_writes, copies
+    def __init__(self, *, conditional_writes: bool = True, creates_once: bool = False, copies: bool = True) -> None:
+        self.conditional_writes, self.creates_once = conditional_writes, conditional_writes or creates_once
+        self.copies = copies
         self.objects: dict[str, tuple[bytes, Headers, Stat]] = {}
         #: Its clock, in seconds since the epoch.
         self.now: Callable[[], float] = time.time
@@ -37,7 +39,8 @@ class MemoryStore:
         with self._lock:
             there = self.head(key)
             expected = there.version if there else None
-            if self.conditional_writes and not isinstance(replaces, AnyVersion) and replaces != expected:
+            heeds = self.conditional_writes or (self.creates_once and replaces is None)
+            if heeds and not isinstance(replaces, AnyVersion) and replaces != expected:
                 raise Changed(self.location, key, "something else is there by now")
             self._writes += 1
             content = hashlib.sha256(data).hexdigest()

@@ -1,0 +1,51 @@
+"""Which of many images are published together: small ones, in their order."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from sdr.publish.member import Wanted
+
+#: How many images are published together at most; each is told when all of them are.
+COUNT = 64
+
+#: An image that brings what is together to so many bytes is the last of them: there it is the bytes that take the time.
+SIZE = 64 * 1024 * 1024
+
+
+class Group:
+    """Images that are published together.
+
+    :param alone: whether it is to be of one image.
+    :ivar failure: what became of the one after them, which could not be added.
+    """
+
+    def __init__(self, *, alone: bool = False) -> None:
+        self._count = 1 if alone else COUNT
+        self._size = 0
+        self._names: set[tuple[str, str]] = set()
+        self.wanted: list[Wanted] = []
+        #: What more there is to say of each.
+        self.more: list[dict[str, object]] = []
+        self.failure: Exception | None = None
+
+    def takes(self, name: str, tags: Sequence[str]) -> bool:
+        """Tell whether one more can be added: under no tag that another of them has."""
+        is_full = len(self.wanted) == self._count or self._size >= SIZE
+        return self.failure is None and not is_full and not self._names & {(name, tag) for tag in tags}
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Keep what goes wrong with one more, if there are any before it: they are to be published first."""
+        try:
+            yield
+        except Exception as error:
+            if not self.wanted:
+                raise
+            self.failure = error
+
+    def add(self, wanted: Wanted, more: dict[str, object]) -> None:
+        """Add an image."""
+        self.wanted.append(wanted)
+        self.more.append(more)
+        self._size += sum(blob.size for blob in wanted.image.blobs)
+        self._names |= {(wanted.name, tag) for tag in wanted.tags}

@@ -1,0 +1,59 @@
+"""Tests of which images are published together."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from sdr.publish.groups import COUNT, SIZE, Group
+from sdr.publish.image import BadSource, Blob, Image, ImageManifest
+from sdr.publish.member import Wanted
+from sdr.registry.grammar import Digest
+from sdr.registry.manifests import parse_manifest
+from tests.images import Layout
+
+
+def wanted(name: str, *tags: str, size: int = 1) -> Wanted:
+    """Return an image with one blob."""
+    layout = Layout()
+    data = layout.blobs[layout.image()["digest"]]
+    blob = Blob(Digest.of(b"blob"), size, lambda: (_ for _ in ()).throw(AssertionError), "nowhere")
+    return Wanted(Image((ImageManifest(Digest.of(data), data, parse_manifest(data)),), (blob,)), name, tags)
+
+
+class GroupTests(SynchronousTestCase):
+    """What a group takes."""
+
+    def test_so_many(self) -> None:
+        """It takes so many images, and with v1 one."""
+        for group, count in ((Group(), COUNT), (Group(alone=True), 1)):
+            for number in range(count):
+                self.assertTrue(group.takes("a", [str(number)]))
+                group.add(wanted("a", str(number)), {})
+            self.assertFalse(group.takes("a", ["another"]))
+
+    def test_so_large(self) -> None:
+        """The image that makes it large is its last."""
+        group = Group()
+        group.add(wanted("a", "1", size=SIZE - 1), {})
+        self.assertTrue(group.takes("a", ["2"]))
+        group.add(wanted("a", "2"), {})
+        self.assertFalse(group.takes("a", ["3"]))
+
+    def test_a_tag_is_there_once(self) -> None:
+        """What goes under a tag that one of them has, be it a further one, is for the next group: the last one wins."""
+        group = Group()
+        group.add(wanted("a", "1", "latest"), {})
+        self.assertEqual([group.takes("a", ["2", "latest"]), group.takes("a", ["1"])], [False, False])
+        self.assertEqual([group.takes("a", ["2"]), group.takes("b", ["1", "latest"])], [True, True])
+
+    def test_a_source_that_cannot_be_opened(self) -> None:
+        """What cannot be opened ends the group, which is published first; without any before it, it fails at once."""
+
+        def fail(group: Group) -> None:
+            with group.opening():
+                raise BadSource("gone")
+
+        self.assertRaises(BadSource, fail, Group())
+        group = Group()
+        group.add(wanted("a", "1"), {})
+        fail(group)
+        self.assertIsInstance(group.failure, BadSource)
+        self.assertFalse(group.takes("a", ["2"]))
