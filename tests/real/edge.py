@@ -43,6 +43,11 @@ class Watched(Endpoint):
         """Return how many connections of clients it counts."""
         return int(self.metrics()["sdr_connections_open"])
 
+    def processor_seconds(self) -> float:
+        """Return for how long it has used the processor."""
+        times = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
+
     @property
     def pid(self) -> int:
         """Its process id."""
