@@ -1,19 +1,23 @@
 """One HTTP/2 connection: bounded in time and memory, and ended in order."""
 
+from contextlib import suppress
 from typing import Any, cast
 
 from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
 from h2.frame_buffer import FrameBuffer
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import Frame, GoAwayFrame
 from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import IDelayedCall, IProtocol, IReactorTime, ITransport
+from twisted.internet.interfaces import IDelayedCall, IProtocol, IReactorTime, ITCPTransport, ITransport
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.web._http2 import H2Connection
 
 from sdr.endpoint.connections.connections import Connections
+from sdr.endpoint.connections.http2_head import read_fields
+from sdr.endpoint.connections.strict import Refusal
 
 #: Requests that may be under way on a connection.
 _STREAMS = 100
@@ -73,6 +77,9 @@ class H2Channel(H2Connection):
         self._hears = True
         try:
             super().dataReceived(data)
+        except Exception:
+            self._cut()
+            return
         finally:
             self._hears = False
         if self._stuck:
@@ -87,11 +94,13 @@ class H2Channel(H2Connection):
 
     def timeoutConnection(self) -> None:
         """End a connection that waits for too long, or whose client takes nothing of what it asked for."""
-        if self.streams:
-            self._connections.refused("stalled reader")
+        stalls = bool(self.streams)
         self.conn.close_connection()
         cast(ITransport, self.transport).write(self.conn.data_to_send())
         self._close()
+        if stalls:
+            self._connections.refused("stalled reader")
+            cast(ITCPTransport, self.transport).abortConnection()
 
     def drain(self) -> None:
         """Tell the client to ask for nothing more, and end after the answers under way (RFC 9113, section 6.8)."""
@@ -115,10 +124,13 @@ class H2Channel(H2Connection):
         if not self.streams:
             self._connections.works(self)
             self.setTimeout(self._limits.write_seconds)
-        super()._requestReceived(event)
-        if self.streams[event.stream_id].path is None:  # CONNECT
-            self._give_up(event.stream_id, "target")
-        elif event.stream_ended is None:
+        fields = read_fields(event.headers, self._limits)
+        if isinstance(fields, Refusal):
+            self._refuse(event.stream_id, fields.reason)
+        else:
+            event.headers = fields
+            super()._requestReceived(event)
+        if event.stream_id in self.streams and event.stream_ended is None:
             deadline = self._reactor.callLater(
                 self._limits.request_seconds, self._give_up, event.stream_id, "slow request"
             )
@@ -181,9 +193,12 @@ class H2Channel(H2Connection):
         return room
 
     def _sendPrioritisedData(self, *_: object) -> None:
-        super()._sendPrioritisedData()
-        if self._held:
-            self._write_on()
+        try:
+            super()._sendPrioritisedData()
+            if self._held:
+                self._write_on()
+        except ProtocolError:  # what an answer was to be sent on has ended by a mistake of the client
+            self._cut()
 
     def _write_on(self) -> None:
         """Have those write on who were held back; who still has no room holds itself back again."""
@@ -207,6 +222,14 @@ class H2Channel(H2Connection):
         if arriving is not None and arriving.deadline.active():
             arriving.deadline.cancel()
 
+    def _refuse(self, stream: int, reason: str) -> None:
+        """Refuse a request of which nobody has heard yet."""
+        self._connections.refused(reason)
+        self.conn.reset_stream(stream, ErrorCodes.CANCEL)
+        if not self.streams:
+            self.setTimeout(self._limits.idle_seconds)
+            self._connections.waits(self)
+
     def _give_up(self, stream: int, reason: str) -> None:
         self._connections.refused(reason)
         self.streams[stream].connectionLost(Failure(ConnectionLost(reason)))
@@ -217,9 +240,38 @@ class H2Channel(H2Connection):
         self._reset(streamID, ErrorCodes.INTERNAL_ERROR)
 
     def _reset(self, stream: int, code: ErrorCodes) -> None:
-        self.conn.reset_stream(stream, code)
-        if self._tryToWriteControlData():
+        with suppress(ProtocolError):
+            self.conn.reset_stream(stream, code)
+        if self._tryToWriteControlData() and stream in self.streams:
             self._requestDone(stream)
+
+    def _cut(self) -> None:
+        """End a connection whose frames make no sense together."""
+        self._connections.refused("framing")
+        cast(ITCPTransport, self.transport).abortConnection()
+
+    # A stream may have ended by the client's doing, of which its answer's writer has not heard yet.
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Any, streamID: int) -> None:
+        """Write the head of an answer."""
+        with suppress(ProtocolError):
+            super().writeHeaders(version, code, reason, headers, streamID)
+
+    def writeDataToStream(self, streamID: int, data: bytes) -> None:
+        """Have a piece of an answer sent."""
+        if streamID in self.streams:
+            with suppress(ProtocolError):
+                super().writeDataToStream(streamID, data)
+
+    def endRequest(self, streamID: int) -> None:
+        """Have the end of an answer sent."""
+        if streamID in self.streams:
+            super().endRequest(streamID)
+
+    def openStreamWindow(self, streamID: int, increment: int) -> None:
+        """Let the client send more of a body."""
+        with suppress(ProtocolError):
+            super().openStreamWindow(streamID, increment)
 
     def _close(self) -> None:
         if self._over:
