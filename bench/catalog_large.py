@@ -1,6 +1,6 @@
 """What a repository of 10 000 tags and 50 000 manifests costs an endpoint.
 
-    python -m bench.catalog_large [--seconds S]
+    python -m bench.catalog_large [--seconds S] [--ahead]
 
 Asks for it in several ways, one question after the other; the daemon and its store are as in ``bench.catalog``. A
 ticker in the reactor notes how long it stood still.
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.catalog import longest
 from bench.catalog_trees import LARGE, large, large_manifest, large_subject, large_tag, write
-from bench.daemon import Client, Daemon, Nginx, quantile
+from bench.daemon import Client, Daemon, Nginx, go_ahead, quantile
 from sdr.registry.grammar import Digest
 
 
@@ -24,7 +24,10 @@ def main() -> None:
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=3.0, metavar="S", help="for each kind of question")
+    parser.add_argument("--ahead", action="store_true", help="before all others on the machine (as root)")
     options = parser.parse_args()
+    if options.ahead:
+        go_ahead()
     tagged, untagged = Digest.of(large_manifest(7)), Digest.of(large_manifest(20_000))
     base = f"/v2/{LARGE}"
     questions = [
