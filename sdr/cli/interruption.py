@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 #: For how many seconds after Ctrl-C what is under way may end by itself, and take its half-written files away.
 PATIENCE = 1.0
+#: For how many seconds the main thread waits at a time.
+_SLICE = 0.2
 
 
 class Interruption:
@@ -53,7 +55,9 @@ class Interruption:
         thread = threading.Thread(target=body, name="sdr-command", daemon=True)
         try:
             thread.start()
-            ended.wait()
+            # A signal that comes just before this thread waits is seen when it wakes, which it may never do by itself.
+            while not ended.wait(_SLICE):
+                pass
         except KeyboardInterrupt:
             self._end(ended)
         return outcome[0]()

@@ -1,5 +1,6 @@
 """Ctrl-C while a store that takes connections never answers."""
 
+import contextlib
 import os
 import pty
 import signal
@@ -59,9 +60,18 @@ class SilentStoreTests(SynchronousTestCase):
                     out, err = process.communicate(timeout=30)
             finally:
                 process.kill()
+                self.refuse_others()
         self.assertEqual((process.returncode, out), (130, ""), err)
         self.assertLess(time.monotonic() - began, AT_ONCE)
         return err
+
+    def refuse_others(self) -> None:
+        """Forget what else the command has connected: the next one is not to be taken for it."""
+        self.server.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.server.accept()[0].close()
+        self.server.settimeout(60)
 
     def test_commands(self) -> None:
         """What reads says one line; what writes says that it has done no harm."""
