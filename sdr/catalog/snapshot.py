@@ -9,6 +9,8 @@ from sdr.tree.documents import revision
 from sdr.tree.keys import list_of
 from sdr.tree.lists import check_list, count_in, names_in, revision_in
 
+#: Repositories whose revision is at hand: those that are asked for are asked for again and again.
+_ASKED = 10_000
 #: Below this many repositories a catalog that empties is believed at once.
 _FEW = 4
 
@@ -48,11 +50,20 @@ class Snapshot:
 
     wanted: Mapping[str, str] = field(default_factory=dict)
     lists: Mapping[str, Listing] = field(default_factory=dict)
+    _asked: dict[str, str] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def revision_of(self, name: str) -> str | None:
         """Return the revision of a repository's document, or ``None`` for a repository that is not listed."""
-        listing = self.lists.get(list_of(name))
-        return None if listing is None else revision_in(listing.data, name)
+        found = self._asked.get(name)
+        if found is None:
+            listing = self.lists.get(list_of(name))
+            found = None if listing is None else revision_in(listing.data, name)
+            # Names that somebody has invented are not kept.
+            if found is not None:
+                if len(self._asked) >= _ASKED:
+                    self._asked.clear()
+                self._asked[name] = found
+        return found
 
     @cached_property
     def names(self) -> Names:

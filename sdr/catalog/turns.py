@@ -7,8 +7,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from sdr.catalog.names import Pieces, T
 
-#: The longest that work is done in a row, in seconds.
-SLICE = 0.002
+#: After so long in a row, in seconds, others come first: of a poll that reads many lists, one list is about as much.
+SLICE = 0.0005
 #: After so long without any, in seconds, others have surely had their turn.
 PAUSE = 0.05
 

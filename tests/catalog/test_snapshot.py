@@ -35,6 +35,22 @@ class SnapshotTests(SynchronousTestCase):
         self.assertIsNone(snapshot.revision_of(B))
         self.assertIsNone(sibling.revision_of(A))
 
+    @given(st.dictionaries(NAMES, st.sampled_from(["a" * 16, "b" * 16]), max_size=8), st.lists(NAMES, max_size=3))
+    def test_asked_again(self, repositories: dict[str, str], others: list[str]) -> None:
+        """However often a repository is asked for, the answer is that of the lists."""
+        snapshot = snapshot_of(repositories)
+        for name in (*repositories, *others) * 2:
+            self.assertEqual(snapshot.revision_of(name), repositories.get(name))
+
+    def test_very_many_asked(self) -> None:
+        """What is kept of those that were asked for is bounded."""
+        names = [f"app{number}" for number in range(25_000)]
+        snapshot = snapshot_of(dict.fromkeys(names, "a" * 16))
+        for name in names:
+            self.assertEqual(snapshot.revision_of(name), "a" * 16)
+        self.assertLessEqual(len(snapshot._asked), 10_000)
+        self.assertEqual(snapshot.revision_of(names[0]), "a" * 16)
+
     @given(st.dictionaries(NAMES, st.just("a" * 16), max_size=8))
     def test_names(self, repositories: dict[str, str]) -> None:
         """All names of all lists are there, sorted and counted."""
