@@ -22,7 +22,7 @@ from sdr.endpoint.site import EndpointSite
 from sdr.endpoint.tls.acme import WELL_KNOWN, Challenges
 from sdr.endpoint.tls.certificates import Certificate
 from sdr.endpoint.tls.interface import TLS, Handshake, Outcome
-from sdr.endpoint.tls.serving import HTTP1, HTTP2, PyOpenSSL
+from sdr.endpoint.tls.serving import HTTP1, HTTP2, StandardTLS
 from sdr.endpoint.tls.shelf import first_shelf
 from sdr.endpoint.tls.watching import CertificateService
 from sdr.endpoint.web import Questions, Root
@@ -121,7 +121,7 @@ def tls_of(settings: Settings, reactor: Any, metrics: Metrics) -> TLS:
             metrics.handshake_failed(handshake.outcome)
 
     http2 = settings.tls is not None and settings.tls.http2
-    return PyOpenSSL(reactor, HTTP2 if http2 else HTTP1, handshaken, settings.limits.handshake_seconds)
+    return StandardTLS(reactor, HTTP2 if http2 else HTTP1, handshaken, settings.limits.handshake_seconds)
 
 
 def access_log_of(settings: Settings, descriptor: int | None = None) -> AccessLog | None:
