@@ -2,13 +2,19 @@
 VENV ?= .venv
 export VENV
 
-.PHONY: demo test lint types clean
+.PHONY: demo test bench lint types clean
 
 demo: ## publish a small image into a directory and serve it on 127.0.0.1:5000
 	@.ci/demo
 
 test: ## install what the tests need, then lint, types and all tests
 	@.ci/test
+
+bench: ## measure redirects beside nginx, whose table goes into bench/README.md, then print those of large catalogs
+	@.ci/setup publish test
+	@$(VENV)/bin/python -m bench.redirects --write
+	@echo "written: the table of redirects, into bench/README.md"
+	@$(VENV)/bin/python -m bench.catalog
 
 lint: ## ruff: rules and format
 	@.ci/lint

@@ -72,6 +72,9 @@ PURE = (
     "endpoint/request_ids.py",
     "endpoint/scrubbing.py",
     "endpoint/settings.py",
+    "endpoint/fast/recognition.py",
+    "endpoint/fast/standing.py",
+    "endpoint/tls/hello.py",
     "endpoint/timestamps.py",
     "endpoint/tls/options.py",
 )

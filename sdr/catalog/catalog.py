@@ -116,6 +116,23 @@ class Catalog:
         # Those of a saved copy are being sorted bit by bit: nobody is to wait until all of that is done at once.
         return Names() if self._sorting and not self.snapshot.is_sorted else self.snapshot.names
 
+    # For how long it is known.
+
+    def recalled_until(self, lookup: ObjectLookup[Any]) -> float:
+        """Return when :meth:`recall` will say something else, in seconds of the clock, if nothing changes before.
+
+        What changes is the snapshot, the state, or what is told to whom :meth:`tell` names.
+        """
+        return self._findings.recalled_until(lookup, self._listed(lookup), self._clock.seconds())
+
+    def absent_until(self, name: str) -> float:
+        """Return the same for :meth:`is_absent`."""
+        return self._findings.absent_until(name, self._clock.seconds())
+
+    def tell(self, learnt: Callable[[str], object]) -> None:
+        """Have somebody told the name of each repository of which something is learnt from now on."""
+        self._findings.learnt = lambda lookup: learnt(cast(str, getattr(lookup, "name", "")))
+
     # Looks at the store.
 
     def look(self, lookup: ObjectLookup[T]) -> Deferred[T | Missing]:

@@ -1,5 +1,6 @@
 """What looks have found, and for how long it may be gone by: bounded memories; pure, time is an argument."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, TypeVar, cast
@@ -78,9 +79,11 @@ class Findings:
     :param poll: seconds between polls: how long what may change is remembered.
     :param keep_bodies: keep the bytes of manifests.
     :param limit: of the memory for what was found, in bytes.
+    :ivar learnt: told of each lookup of which something new is known; not of what is forgotten to make room.
     """
 
     def __init__(self, poll: float, *, keep_bodies: bool, limit: int = MEMORY_LIMIT) -> None:
+        self.learnt: Callable[[Lookup[Any]], object] = lambda _: None
         self._poll = poll
         self._keep_bodies = keep_bodies
         self._held: Memory[Lookup[Any], Held] = Memory(limit)
@@ -109,10 +112,25 @@ class Findings:
             return missing[0] if held is None else cast(T, held.finding)
         return None
 
+    def recalled_until(self, lookup: Lookup[Any], listed: str | None, now: float) -> float:
+        """Return when :meth:`recall` will say something else, if nothing is learnt or forgotten before."""
+        held = self._held.get(lookup)
+        if held is not None and self._is_current(lookup, held, listed, now):
+            if isinstance(lookup, RepositoryLookup):
+                return held.at + self._poll * (TRUSTED_POLLS if listed == held.revision else 1)
+            return held.until
+        missing = self._missing.get(lookup)
+        return missing[1] if missing is not None and now < missing[1] else inf
+
     def is_absent(self, name: str, now: float) -> bool:
         """Tell whether moments ago a repository's document and another of its objects were not there."""
         until = self._absent.get(name)
         return until is not None and now < until
+
+    def absent_until(self, name: str, now: float) -> float:
+        """Return when :meth:`is_absent` will say something else, if nothing is learnt before."""
+        until = self._absent.get(name)
+        return until if until is not None and now < until else inf
 
     def keep(self, lookup: Lookup[Any], held: Held, now: float) -> None:
         """Remember something found, for as long as its kind allows."""
@@ -128,6 +146,7 @@ class Findings:
             self._absent.forget(lookup.name)
         self._missing.forget(lookup)
         self._held.put(lookup, held, held.weight)
+        self.learnt(lookup)
 
     def miss(self, lookup: Lookup[T], missing: Missing, now: float) -> T | Missing:
         """Remember for a moment that there was nothing to see, and return what to go by.
@@ -136,6 +155,7 @@ class Findings:
         """
         until = now + MISSING_SECONDS
         self._missing.put(lookup, (missing, until))
+        self.learnt(lookup)
         if missing is UNKNOWN:
             return self.last(lookup)
         self._held.forget(lookup)

@@ -1,7 +1,7 @@
 """All that the endpoint knows, and looks up: which part of it knows what."""
 
 from collections.abc import Sequence
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from twisted.internet.defer import Deferred, succeed
 
@@ -46,6 +46,14 @@ class Knowledge:
     def names(self) -> Sequence[str]:
         """Return the names of the listed repositories, sorted."""
         return self._catalog.names()
+
+    def recalled_until(self, lookup: ObjectLookup[Any]) -> float:
+        """Return when :meth:`recall` will say something else of the tree, if nothing changes before."""
+        return self._catalog.recalled_until(lookup)
+
+    def absent_until(self, name: str) -> float:
+        """Return the same for :meth:`is_absent`."""
+        return self._catalog.absent_until(name)
 
     def _part(self, lookup: Lookup[T]) -> Catalog | V1Catalog | Searches | None:
         """Return the part that knows lookups of this kind."""

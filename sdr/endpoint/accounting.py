@@ -35,6 +35,8 @@ class Accounting:
     def __init__(self, metrics: Counting | None, log: AccessLog | None, files: Mapping[str, str] | None = None) -> None:
         self._metrics = metrics
         self._log = log
+        #: Whether requests are counted; whether they are logged.
+        self.counts, self.logs = metrics is not None, log is not None
         self._files = tuple((files or {}).items())
 
     def answered(self, request: Request, request_id: str, began: float, now: float) -> None:
@@ -42,18 +44,15 @@ class Accounting:
 
         :param began: when the request had been read, in seconds since 1970.
         """
-        if self._metrics is None and self._log is None:
+        if not (self.counts or self.logs):
             return
         target = request.uri.decode("latin-1")
         route = self._route(target.partition("?")[0])
         method = request.method.decode("latin-1")
         cdn = host_of((request.responseHeaders.getRawHeaders("location") or (None,))[0])
-        if self._metrics is not None:
-            self._metrics.answered(route, method, request.code, now - began)
-            if cdn:
-                self._metrics.redirected(cdn)
-        if self._log is not None:
-            self._log.write(
+        self.count(route, method, request.code, cdn, now - began)
+        if self.logs:
+            self.log(
                 Access(
                     at=now,
                     request_id=request_id,
@@ -70,6 +69,22 @@ class Accounting:
                     user_agent=_header(request, b"user-agent"),
                 )
             )
+
+    def count(self, route: str, method: str, code: int, cdn: str, seconds: float) -> None:
+        """Count a request.
+
+        :param cdn: the host that a redirect leads to, or empty.
+        :param seconds: from its end to that of its answer.
+        """
+        if self._metrics is not None:
+            self._metrics.answered(route, method, code, seconds)
+            if cdn:
+                self._metrics.redirected(cdn)
+
+    def log(self, access: Access) -> None:
+        """Log a request."""
+        if self._log is not None:
+            self._log.write(access)
 
     def _route(self, path: str) -> str:
         for beginning, route in self._files:

@@ -33,6 +33,11 @@ _HAS_V1 = re.compile(r"docker/1\.[789]\.")
 _HAS_BOTH = re.compile(r"docker/(?:1\.1[0-3]|17\.0[345])\.")
 
 
+def heeded(user_agent: str) -> str:
+    """Return a user agent as far as an answer can depend on it: empty for all that no rule names."""
+    return user_agent if _HAS_V1.match(user_agent) or _HAS_BOTH.match(user_agent) else ""
+
+
 def has_v1_only(question: Question) -> bool:
     """Tell whether this is a docker that must not find protocol v2 here: row 3."""
     return _HAS_V1.match(question.user_agent) is not None

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IFileDescriptor, IListeningPort, IProtoc
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from sdr.endpoint.connections.eager import send_eagerly
 from sdr.endpoint.sockets import Address
 
 
@@ -84,13 +85,17 @@ class ListeningService(Service):
         self._listens = True
         for address, factory in self._addresses:
             refused: list[Failure] = []
-            address.endpoint.listen(factory).addCallbacks(self._ports.append, refused.append)
+            address.endpoint.listen(factory).addCallbacks(self._listening, refused.append)
             if refused:
                 self._give_up(_refusal(refused[0].value, address))
         if not self._accepts:
             for port in self._ports:
                 cast(Any, port).stopReading()
         self._log.info("{greeting}", greeting=self._greeting([_shown(port) for port in self._ports]))
+
+    def _listening(self, port: IListeningPort) -> None:
+        send_eagerly(port)
+        self._ports.append(port)
 
     def _give_up(self, message: str) -> NoReturn:
         """End the program: an endpoint that runs on without listening looks well and is deaf."""

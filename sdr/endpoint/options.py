@@ -35,6 +35,7 @@ _ROWS: list[list[Any]] = [
 ]
 _FLAGS: list[list[Any]] = [
     ["browse", None, "Show which repositories there are: /v2/_catalog, docker search, and a list on the front page."],
+    ["no-fast", None, "Have every request answered by Twisted Web, plain ones too: slower, and the same bytes."],
     ["http2", None, "Speak HTTP/2 over TLS, too; needs sdr[http2]."],
     ["check-config", None, "Say OK, or what is wrong with the options and their files, and exit."],
 ]

@@ -46,6 +46,7 @@ class Settings:
     :param admin: the admin listener, if there is one.
     :param drain: seconds that answers may take once the endpoint is told to end.
     :param workers: processes that answer.
+    :param fast: answer plain requests beneath Twisted Web.
     """
 
     cdn: BaseURL | str
@@ -68,6 +69,7 @@ class Settings:
     admin: AdminSettings | None
     drain: float
     workers: int
+    fast: bool = True
 
 
 def read_settings(values: Mapping[str, Any]) -> Settings:
@@ -120,6 +122,7 @@ def _settings(values: Mapping[str, Any]) -> Settings:
         trusted=read_trusted(values["trusted-proxy"]),
         admin=read_admin(values["admin"], values["ready-max-age"]),
         drain=_seconds("--drain", values["drain"], 0.0),
+        fast=not values["no-fast"],
         workers=_workers(values["workers"]),
     )
 

@@ -14,6 +14,8 @@ from sdr.endpoint.connections.alpn import ByALPN
 from sdr.endpoint.connections.channel import Channel
 from sdr.endpoint.connections.connections import Connections
 from sdr.endpoint.connections.request import EndpointRequest, request_factory
+from sdr.endpoint.fast.answers import Grounds
+from sdr.endpoint.fast.channel import FastChannel, FastWay
 from sdr.endpoint.request_ids import request_ids
 
 
@@ -47,6 +49,7 @@ class EndpointSite(Site):
     :param trusted: the proxies that are believed when they say whom a request is from.
     :param accounting: is told of each request that was answered.
     :param http2: speak HTTP/2 too, where a TLS handshake has agreed on it.
+    :param fast: what plain questions are answered from beneath Twisted Web, if they are.
     """
 
     def __init__(
@@ -58,8 +61,10 @@ class EndpointSite(Site):
         accounting: Accounting | None = None,
         *,
         http2: bool = False,
+        fast: Grounds | None = None,
     ) -> None:
-        requests = request_factory(trusted, request_ids(), reactor)
+        ids = request_ids()
+        requests = request_factory(trusted, ids, reactor)
         super().__init__(resource, requestFactory=requests, timeout=connections.limits.idle_seconds, reactor=reactor)
         self.displayTracebacks = False
         self.noisy = False
@@ -67,6 +72,10 @@ class EndpointSite(Site):
         self._accounting = accounting
         self._http2 = http2
         self.protocol = partial(Channel, connections)  # type: ignore[assignment]
+        if fast is not None:
+            told = accounting or Accounting(None, None)
+            way = FastWay(fast, connections.limits, reactor, ids, told, heeds_proxies=bool(trusted))
+            self.protocol = partial(FastChannel, connections, way)  # type: ignore[assignment]
 
     def buildProtocol(self, addr: IAddress | None) -> IProtocol:  # type: ignore[override]
         """Build what speaks on a connection."""

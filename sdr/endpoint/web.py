@@ -50,7 +50,7 @@ class Questions(Resource):
 
     def __init__(self, knowledge: Knowledge, rules: Rules) -> None:
         super().__init__()
-        self._knowledge = knowledge
+        self.knowledge = knowledge
         #: Replaced whole where an operator changes his mind; a question that waits goes by the new ones.
         self.rules = rules
 
@@ -58,7 +58,7 @@ class Questions(Resource):
         """Answer at once where that can be, and after a look at the store elsewhere."""
         question = question_from(request)
         try:
-            got = answer(question, self._knowledge, self.rules)
+            got = answer(question, self.knowledge, self.rules)
         except Exception:
             self._log.failure("cannot answer {path}", path=question.path)
             got = finished(question, error(INTERNAL))
@@ -75,7 +75,7 @@ class Questions(Resource):
         deciding.addCallback(lambda got: None if got is None else write(request, got))
 
     async def _decide(self, question: Question, lookup: Lookup[Any]) -> Answer:
-        asked = _Asked(self._knowledge)
+        asked = _Asked(self.knowledge)
         while True:
             await asked.look(lookup)
             got = answer(question, asked, self.rules)

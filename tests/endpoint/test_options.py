@@ -54,6 +54,7 @@ class CommandLineTests(SynchronousTestCase):
                 "tls-key": None,
                 "tls-dir": None,
                 "tls-acme": None,
+                "no-fast": 0,
                 "http2": 0,
                 "trusted-proxy": [],
                 "admin": [],

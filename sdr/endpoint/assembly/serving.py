@@ -16,13 +16,14 @@ from sdr.endpoint.assembly.knowing import Knowing
 from sdr.endpoint.connections.connections import Connections
 from sdr.endpoint.connections.gate import Gate
 from sdr.endpoint.destinations import cdn_hosts_of, rules_of
+from sdr.endpoint.fast.answers import Grounds
 from sdr.endpoint.files import TreeFiles, old_headers_of
 from sdr.endpoint.settings import Settings
 from sdr.endpoint.site import EndpointSite
 from sdr.endpoint.tls.acme import WELL_KNOWN, Challenges
 from sdr.endpoint.tls.certificates import Certificate
 from sdr.endpoint.tls.interface import TLS, Handshake, Outcome
-from sdr.endpoint.tls.serving import HTTP1, HTTP2, PyOpenSSL
+from sdr.endpoint.tls.serving import HTTP1, HTTP2, StandardTLS
 from sdr.endpoint.tls.shelf import first_shelf
 from sdr.endpoint.tls.watching import CertificateService
 from sdr.endpoint.web import Questions, Root
@@ -47,6 +48,7 @@ class Serving:
         self._catalog = knowing.catalog
         self._metrics = metrics
         self.questions = Questions(knowing.knowledge, rules_of(settings))
+        self._fast = Grounds(self.questions, knowing.catalog) if settings.fast else None
         self.connections = Connections(settings.limits, reactor, metrics.refused)
         self.access_log = access_log_of(settings, log_descriptor)
         self._accounting = Accounting(None if settings.admin is None else metrics, self.access_log, _FILES)
@@ -104,7 +106,13 @@ class Serving:
 
     def _site(self, *, http2: bool = False) -> EndpointSite:
         return EndpointSite(
-            self._root, self._reactor, self.connections, self._settings.trusted, self._accounting, http2=http2
+            self._root,
+            self._reactor,
+            self.connections,
+            self._settings.trusted,
+            self._accounting,
+            http2=http2,
+            fast=self._fast,
         )
 
     def _gate(self, factory: IProtocolFactory) -> IProtocolFactory:
@@ -121,7 +129,7 @@ def tls_of(settings: Settings, reactor: Any, metrics: Metrics) -> TLS:
             metrics.handshake_failed(handshake.outcome)
 
     http2 = settings.tls is not None and settings.tls.http2
-    return PyOpenSSL(reactor, HTTP2 if http2 else HTTP1, handshaken, settings.limits.handshake_seconds)
+    return StandardTLS(reactor, HTTP2 if http2 else HTTP1, handshaken, settings.limits.handshake_seconds)
 
 
 def access_log_of(settings: Settings, descriptor: int | None = None) -> AccessLog | None:

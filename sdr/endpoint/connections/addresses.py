@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
@@ -19,6 +20,8 @@ class BadNetwork(ValueError):
     """A network cannot be read; the message says why, and how it is written."""
 
 
+# Each connection asks a few times for the same one.
+@lru_cache(maxsize=4096)
 def read_address(text: str) -> Address | None:
     """Read an address, an IPv4 one in IPv6's clothes as IPv4 and without the name of an interface."""
     bare = text.partition("%")[0]

@@ -11,6 +11,7 @@ from twisted.web.http import HTTPChannel, Request
 
 from sdr.endpoint.connections.body import BadBody, Chunked, Sized
 from sdr.endpoint.connections.connections import FIRST_REQUEST_SECONDS, Connections
+from sdr.endpoint.connections.eager import at_once
 from sdr.endpoint.connections.strict import BAD, Head, Refusal, read_head, refuse_early
 
 #: Requests of one connection that are answered before others have their turn.
@@ -47,13 +48,18 @@ class Channel(HTTPChannel):
         self._body_bytes = 0
         self._answered = 0
         self._receiving = self._answering = self._full = self._over = self._draining = self._reading = False
+        self._held_back = False
         self._turn: IDelayedCall | None = None
         self._closing: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
         """Wait for the first request, for as long as it may take to come."""
+        # At once, for Twisted looks through all clocks there are to turn one back.
+        channel: Any = self
+        idle, channel.timeOut = self.timeOut, self._limits.request_seconds
         super().connectionMade()
-        self.setTimeout(self._limits.request_seconds)
+        channel.timeOut = idle
+        self._write_at_once = at_once(self.transport)
         self._connections.serves(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -74,6 +80,7 @@ class Channel(HTTPChannel):
             # It is resumed by Twisted's channel after an answer, and once the client reads.
             producer = IPushProducer(self.transport, None)
             if producer is not None:
+                self._held_back = True
                 producer.pauseProducing()
 
     def _read_on(self, turn_ends: int) -> None:
@@ -110,6 +117,8 @@ class Channel(HTTPChannel):
             return False
         head = bytes(unread[: end + 4])
         del unread[: end + 4]
+        if self._answer(head):
+            return True
         found = read_head(head, self._limits)
         if isinstance(found, Refusal):
             self._refuse(found)
@@ -120,6 +129,25 @@ class Channel(HTTPChannel):
             self._body = Chunked() if found.length is None else Sized(found.length) if found.length else None
             super().dataReceived(head)
         return True
+
+    def _answer(self, head: bytes) -> bool:
+        """Answer a request in another way than Twisted's, and tell whether that was done; there is none here."""
+        return False
+
+    def _answer_with(self, response: bytes, *, last: bool) -> None:
+        """Write a whole answer, and be ready for the next request, or end; the clock that runs goes on."""
+        self._answered += 1
+        self._blank = False
+        if self._receiving:
+            self._receiving = False
+            self._connections.waits(self)
+        if self._held_back:
+            self._held_back = False
+            if not self._full:
+                self._networkProducer.resumeProducing()
+        self._write_at_once(response)
+        if last:
+            self.loseConnection()
 
     def _read_body(self, body: Sized | Chunked) -> bool:
         """Hand on what belongs to the body; tell whether anything did."""

@@ -113,6 +113,11 @@ class Connections:
         """Note that a connection was answered and waits for a next request."""
         self._waiting[channel] = None
 
+    def waits_again(self, channel: Draining) -> None:
+        """Note that a connection was answered at once, and waits from now on."""
+        self._waiting.pop(channel, None)
+        self._waiting[channel] = None
+
     def works(self, channel: Draining) -> None:
         """Note that a connection has a request under way, or ends."""
         self._waiting.pop(channel, None)

@@ -1,5 +1,6 @@
 """The gate before everything else on a connection: whether there is room for it, whose it is, and whether it reads."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -19,6 +20,7 @@ from zope.interface import implementer
 
 from sdr.endpoint.connections.addresses import NOBODY, Address, Trusted, read_address
 from sdr.endpoint.connections.connections import FIRST_REQUEST_SECONDS, Connections
+from sdr.endpoint.connections.eager import at_once
 from sdr.endpoint.connections.proxy_protocol import Absent, Bad, NeedMore, Source, read_header
 
 
@@ -59,6 +61,9 @@ class Gated(ProtocolWrapper):
 
     factory: "Gate"
 
+    #: Sends at once what the kernel takes; there as soon as somebody speaks on the connection.
+    write_at_once: Callable[[bytes], None]
+
     def __init__(self, factory: "Gate", wrapped: IProtocol | None) -> None:
         super().__init__(factory, cast(IProtocol, wrapped))
         self._header: bytes | None = b"" if wrapped is None else None
@@ -74,7 +79,9 @@ class Gated(ProtocolWrapper):
             peer = address_of(transport.getPeer())
             if peer is not None and not self.factory.believes(transport.getPeer()):
                 self._count(peer)
+            self.write_at_once = at_once(transport)
             super().makeConnection(transport)
+            self._step_aside()
         else:
             Protocol.makeConnection(self, transport)
             self.factory.opened(self, transport)
@@ -123,9 +130,17 @@ class Gated(ProtocolWrapper):
             self._refuse(None)
             return
         self.wrappedProtocol = wrapped
+        self.write_at_once = at_once(self.transport)
         super().makeConnection(cast(Any, self.transport))
+        self._step_aside()
         if rest:
-            self.dataReceived(rest)
+            wrapped.dataReceived(rest)
+
+    def _step_aside(self) -> None:
+        """Have bytes go straight from one side to the other: each call between them would be made for each request."""
+        if self.wrappedProtocol is not None:
+            self.dataReceived = self.wrappedProtocol.dataReceived  # type: ignore[method-assign]
+        self.write = cast(Any, self.transport).write  # type: ignore[method-assign]
 
     def _too_late(self) -> None:
         self._header_clock = None

@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from sdr.endpoint.settings import Settings
 from sdr.endpoint.sockets import BadAddress, read_addresses
 from sdr.endpoint.tls.certificates import BadCertificate
-from sdr.endpoint.tls.serving import PyOpenSSL
+from sdr.endpoint.tls.serving import StandardTLS
 from sdr.endpoint.tls.shelf import first_shelf
 
 
@@ -18,7 +18,7 @@ def start_checks(settings: Settings) -> tuple[Sequence[Callable[[], object]], tu
     tls = settings.tls
     if tls is not None:
         # Nothing waits in here.
-        checks.append(lambda: first_shelf(tls.places, PyOpenSSL(Clock()).check))
+        checks.append(lambda: first_shelf(tls.places, StandardTLS(Clock()).check))
         listened.append(("--tls", tls.listen))
     if settings.admin is not None:
         listened.append(("--admin", settings.admin.listen))

@@ -52,6 +52,8 @@ class ChannelCase(SynchronousTestCase):
     """A connection to a resource."""
 
     limits = Limits()
+    #: Makes a connection, if that is not to be the channel itself.
+    channel: Any = None
 
     def setUp(self) -> None:
         """Connect."""
@@ -64,7 +66,7 @@ class ChannelCase(SynchronousTestCase):
     def connect(self, resource: Resource) -> Site:
         """Open a connection."""
         site: Any = Site(resource, reactor=self.clock)
-        site.protocol = partial(Channel, self.connections)
+        site.protocol = self.channel or partial(Channel, self.connections)
         site.noisy = False
         self.transport = StringTransport()
         self.protocol: Any = site.buildProtocol(None)

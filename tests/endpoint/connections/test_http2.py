@@ -29,7 +29,7 @@ from sdr.endpoint.connections.limits import Limits
 from sdr.endpoint.files import TreeFiles
 from sdr.endpoint.rules import Rules
 from sdr.endpoint.tls.certificates import parse_certificate
-from sdr.endpoint.tls.serving import HTTP2, PyOpenSSL
+from sdr.endpoint.tls.serving import HTTP2, StandardTLS
 from sdr.registry.grammar import Digest
 from sdr.tree.keys import blob_key
 from tests.endpoint.admin.samples import value
@@ -546,7 +546,7 @@ class ChoiceTests(SiteCase):
         authority, folder = Authority(time.time()), self.mktemp()
         chain, key = authority.issue("r.example.com")
         Path(folder).write_bytes(authority.root)
-        tls = PyOpenSSL(self.reactor, HTTP2)
+        tls = StandardTLS(self.reactor, HTTP2)
         tls.prepare([parse_certificate("r.pem", chain, "r.pem", key)])()
         gate = Gate(tls.wrap(self.site), self.connections, self.reactor)
         answered = b"HTTP/1.1 200 "

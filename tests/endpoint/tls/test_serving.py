@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sdr.endpoint.tls.certificates import BadCertificate, Certificate, parse_certificate
 from sdr.endpoint.tls.interface import Handshake, Outcome
-from sdr.endpoint.tls.serving import HTTP1, HTTP2, PyOpenSSL
+from sdr.endpoint.tls.serving import HTTP1, HTTP2, StandardTLS
 from tests.endpoint.tls.authority import Authority
 from tests.endpoint.wires import Wire
 
@@ -107,9 +107,9 @@ class ServingCase(SynchronousTestCase):
         chain, key = self.authority.issue(*names, **how)
         return parse_certificate(f"{names[0]}.pem", chain, f"{names[0]}.pem", key)
 
-    def serve(self, *certificates: Certificate, protocols: Sequence[bytes] = HTTP1) -> PyOpenSSL:
+    def serve(self, *certificates: Certificate, protocols: Sequence[bytes] = HTTP1) -> StandardTLS:
         """Serve some certificates."""
-        self.tls = PyOpenSSL(self.clock, protocols, self.handshakes.append)
+        self.tls = StandardTLS(self.clock, protocols, self.handshakes.append)
         self.tls.prepare(certificates)()
         self.factory = self.tls.wrap(Factory.forProtocol(self.built))
         return self.tls
@@ -225,19 +225,20 @@ class ServingTests(ServingCase):
         self.assertEqual([client.echo(b"x") for client in (old, half, new)], [b"x"] * 3)
 
     def test_renewed_twice(self) -> None:
-        """A connection keeps the context that it began with: OpenSSL calls its callbacks in mid-handshake too."""
+        """A connection keeps the context that it began with, and nobody keeps it any longer."""
         own, other = self.certificate("a.example"), self.certificate("b.example")
         self.serve(own, other)
-        front = weakref.ref(self.tls.serverConnectionForTLS(None).get_context())
+        assert self.tls.shown is not None
+        front, named = weakref.ref(self.tls.shown.front), weakref.ref(self.tls.shown.by_name["b.example"])
         client = self.connect("b.example")
         for _ in range(2):
             self.tls.prepare([own, other])()
         gc.collect()
-        self.assertIsNotNone(front())
+        self.assertEqual((front(), named() is None), (None, False))
         self.assertEqual(client.echo(b"x"), b"x")
         client.protocol.connectionLost(Failure(connectionDone.value))
         gc.collect()
-        self.assertIsNone(front())
+        self.assertIsNone(named())
 
     def test_alpn(self) -> None:
         """HTTP/1.1 is chosen unless HTTP/2 was asked for; who offers nothing gets nothing."""

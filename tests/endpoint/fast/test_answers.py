@@ -1,0 +1,111 @@
+"""Tests of what is kept: as much as there is room for."""
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from sdr.catalog.lookups import RepositoryLookup
+from sdr.cdn.locations import RemoteCDN
+from sdr.endpoint.connections.limits import Limits
+from sdr.endpoint.fast.answers import LARGEST, FastAnswers, Grounds
+from sdr.endpoint.rules import Rules
+from sdr.registry.grammar import Digest
+from sdr.registry.media_types import OCI_INDEX
+from sdr.tree.documents import ManifestEntry, Repository
+from tests.endpoint.knowledge import Table
+
+DIGEST = Digest.of(b"x")
+
+
+class Known(Table):
+    """A table that never grows old, as a catalog has it."""
+
+    snapshot = state = None
+    asked = 0
+    until = 100.0
+
+    def recall(self, lookup: Any) -> Any:
+        """Count what is asked."""
+        self.asked += 1
+        return super().recall(lookup)
+
+    def recalled_until(self, lookup: object) -> float:
+        """Return until when it holds."""
+        return self.until
+
+    def absent_until(self, name: str) -> float:
+        """Return until when it holds."""
+        return self.until
+
+    def tell(self, learnt: object) -> None:
+        """Tell nobody: nothing is learnt."""
+
+
+class Asked:
+    """What questions are answered by."""
+
+    rules = Rules(RemoteCDN("https://cdn.example.com"))
+
+    def __init__(self, knowledge: Known) -> None:
+        self.knowledge = knowledge
+
+
+class AnswersTests(SynchronousTestCase):
+    """Answers that are kept."""
+
+    def setUp(self) -> None:
+        """Know a repository."""
+        tags = {f"{at}": ManifestEntry(DIGEST, OCI_INDEX, 5) for at in range(20_000)}
+        self.known = Known({RepositoryLookup("a"): Repository("a", tags)})
+
+    def answers(self, **more: int) -> FastAnswers:
+        """Return a memory of answers."""
+        return FastAnswers(Grounds(Asked(self.known), self.known), Limits(), "http",
+                           heeds_proxies=False, **more)  # fmt: skip
+
+    def ask(self, answers: FastAnswers, target: str, host: str = "x", now: float = 0.0) -> bytes:
+        """Ask, and return the answer."""
+        found = answers.find(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode(), now)
+        assert found is not None
+        return found[0].filled(b"now", b"0" * 16, last=False)
+
+    def test_kept(self) -> None:
+        """An answer is decided once, for all who ask the same, until it is too old."""
+        answers = self.answers()
+        first = self.ask(answers, "/v2/a/manifests/1")
+        self.assertEqual(self.known.asked, 1)
+        self.assertEqual(self.ask(answers, "/v2/a/manifests/1", now=99.9), first)
+        self.assertEqual(self.known.asked, 1)
+        self.known.until = 200.0
+        self.ask(answers, "/v2/a/manifests/1", now=100.0)
+        self.assertEqual(self.known.asked, 2)
+        self.ask(answers, "/v2/a/manifests/1", now=199.9)
+        self.assertEqual(self.known.asked, 2)
+
+    def test_bytes_have_an_end(self) -> None:
+        """However many different questions are asked, what is kept has an end, and the answers are the same."""
+        answers = self.answers(most_bytes=10_000)
+        for round_ in range(2):
+            for at in range(100):
+                answer = self.ask(answers, f"/v2/a/manifests/{at}?{round_}")
+                self.assertIn(b"HTTP/1.1 307 ", answer)
+                self.assertLessEqual(sum(len(kept) for kept in answers._kept.values()), 12)
+
+    def test_clients_have_an_end(self) -> None:
+        """However many different headers are sent, those that are remembered have an end."""
+        answers = self.answers(most_clients=10)
+        for at in range(50):
+            self.assertIn(b"HTTP/1.1 200 ", self.ask(answers, "/v2/", f"host-{at}"))
+            self.assertLessEqual(len(answers._clients), 10)
+            self.assertLessEqual(len(answers._kept), 10)
+
+    def test_large(self) -> None:
+        """A long list of tags is answered, and not kept."""
+        answers = self.answers()
+        for asked in (1, 2):
+            self.assertGreater(len(self.ask(answers, "/v2/a/tags/list")), LARGEST)
+            self.assertEqual(self.known.asked, asked)
+
+    def test_look(self) -> None:
+        """What needs a look at the store goes the other way."""
+        self.assertIsNone(self.answers().find(b"GET /v2/b/manifests/1 HTTP/1.1\r\nHost: x\r\n\r\n", 0.0))
