@@ -7,6 +7,7 @@ from pathlib import Path
 
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
+from sdr.catalog.v1_store import REQUEST_SECONDS
 from sdr.tree.keys import LISTS_KEY
 from tests.endpoint.tls.authority import Authority
 from tests.endpoint.trees import DIGEST, NAME, write_tree
@@ -84,6 +85,9 @@ class ReloadTests(ReloadCase):
         old = f'{self.first}v1-store = "http://192.0.2.7/registry"\nv1-cdn = "https://old.example.com"\n'
         self.begin(old)
         layer = f"/v1/images/{'0123456789abcdef' * 4}/layer"
+        # Nothing answers there, so it cannot be seen whether it has the image.
+        self.connect()[0].dataReceived(f"GET {layer} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        self.reactor.advance(REQUEST_SECONDS)
         self.assertTrue(str(self.location(layer)).startswith("https://old.example.com/"))
         self.assertEqual(self.reload(old.replace("https://old.example.com", OTHER)), ["changed: v1-cdn"])
         self.assertTrue(str(self.location(layer)).startswith(f"{OTHER}/"))
