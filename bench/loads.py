@@ -60,7 +60,7 @@ class Load:
         fields = ", ".join(f"[{json.dumps(name)}] = {json.dumps(value)}" for name, value in sent.items())
         self._script.write_text(_SCRIPT % (self._file, fields))
 
-    def saturate(self, port: int, seconds: int, core: int, *, tls: bool) -> float:
+    def saturate(self, port: int, seconds: int, core: int | str, *, tls: bool) -> float:
         """Ask as fast as answers come; return the requests a second.
 
         :raise Unanswered: if requests failed.
@@ -113,7 +113,7 @@ def hold(port: int, count: int, request: bytes, *, tls: bool) -> list[socket.soc
     return held
 
 
-def _run(core: int, command: Sequence[str]) -> str:
+def _run(core: int | str, command: Sequence[str]) -> str:
     done = subprocess.run(["taskset", "-c", str(core), *command], capture_output=True, text=True, timeout=300)
     if done.returncode:
         raise Unanswered(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
