@@ -1,5 +1,6 @@
 """Ctrl-C while a store that takes connections never answers."""
 
+import contextlib
 import os
 import pty
 import signal
@@ -59,6 +60,12 @@ class SilentStoreTests(SynchronousTestCase):
                     out, err = process.communicate(timeout=30)
             finally:
                 process.kill()
+        # What asks for several things at once has left more connections than the one; they are not the next command's.
+        self.server.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.server.accept()[0].close()
+        self.server.settimeout(60)
         self.assertEqual((process.returncode, out), (130, ""), err)
         self.assertLess(time.monotonic() - began, AT_ONCE)
         return err
