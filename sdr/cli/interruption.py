@@ -16,6 +16,9 @@ T = TypeVar("T")
 #: For how many seconds after Ctrl-C what is under way may end by itself, and take its half-written files away.
 PATIENCE = 1.0
 
+#: Every so many seconds it is seen whether there was a Ctrl-C.
+LOOK = 0.2
+
 
 class Interruption:
     """What becomes of a command when its user presses Ctrl-C.
@@ -53,7 +56,9 @@ class Interruption:
         thread = threading.Thread(target=body, name="sdr-command", daemon=True)
         try:
             thread.start()
-            ended.wait()
+            # A signal that the system has given to another thread wakes nobody: this one has to look.
+            while not ended.wait(LOOK):
+                pass
         except KeyboardInterrupt:
             self._end(ended)
         return outcome[0]()
