@@ -55,7 +55,7 @@ class Interruption:
         thread = threading.Thread(target=body, name="sdr-command", daemon=True)
         try:
             thread.start()
-            # A signal that comes just before this thread waits is seen when it wakes, which it may never do by itself.
+            # A signal that another thread was given, or that comes just before the wait, wakes nobody: one has to look.
             while not ended.wait(_SLICE):
                 pass
         except KeyboardInterrupt:
