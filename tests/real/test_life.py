@@ -29,6 +29,7 @@ class ConfigurationTests(SynchronousTestCase):
         self.write()
         self.endpoint = Watched(f"--config={self.file}").start()
         self.addCleanup(self.endpoint.stop)
+        until(lambda: "the catalog is loaded" in self.endpoint.log(), "the first poll", seconds=10)
 
     def write(self, more: str = "", cdn: str = "https://one.example.com") -> None:
         """Write the file."""
@@ -132,6 +133,7 @@ class LogFileTests(SynchronousTestCase):
     def test_twistds_log(self) -> None:
         """So does the log of `twistd --logfile`: moved away, it is opened anew; nothing else is renamed."""
         endpoint = self.start(f"--logfile={self.log}")
+        until(lambda: "no catalog" in self.log.read_text(), "the first poll", seconds=10)
         for number in (1, 2):
             moved = self.folder / f"sdr.log-{number}"
             self.log.rename(moved)
