@@ -23,7 +23,7 @@ from sdr.endpoint.assembly.serving import Serving, metrics_of
 from sdr.endpoint.life.activation import PassedEndpoint, passed_sockets
 from sdr.endpoint.life.draining import Draining
 from sdr.endpoint.listening import ListeningService
-from sdr.endpoint.settings import Settings, read_settings
+from sdr.endpoint.settings import BadSetting, Settings, read_settings
 from sdr.endpoint.sockets import Address
 from sdr.endpoint.tls.certificates import BadCertificate
 from sdr.endpoint.workers.catalogs import LIST, STANDING, Following
@@ -67,10 +67,12 @@ class Line(Protocol):
     def _begin(self, fields: Mapping[str, Any]) -> None:
         try:
             self._worker = worker = _begun(fields, self._reactor, self)
-        except BadCertificate as error:
+        except (BadCertificate, BadSetting) as error:
             self.exit_code = 1
             self._log.critical("{error}", error=error)
-            _stop(self._reactor)
+            # It says so first, and ends with its line.
+            if self.transport is not None:
+                self.transport.loseConnection()
             return
         signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(worker.terminate))
 
@@ -140,6 +142,8 @@ class _Worker:
             case "settings":
                 self._settings = _settings_of(message.fields["values"])
                 self._serving.take_on(self._settings)
+                catalog = self._knowing.catalog
+                self._following.then(lambda: catalog.prepare(catalog.snapshot))
             case "reload" if self._serving.watching is not None:
                 self._serving.watching.reload()
             case "reopen":

@@ -146,6 +146,8 @@ class Channel(HTTPChannel):
             if not self._full:
                 self._networkProducer.resumeProducing()
         self._write_at_once(response)
+        if self._full:
+            self._connections.works(self)  # it does not wait before its answer has left
         if last:
             self.loseConnection()
 
@@ -198,9 +200,16 @@ class Channel(HTTPChannel):
         self._answered += 1
         super().requestDone(request)
         if not self._over:
-            self.setTimeout(self._limits.idle_seconds)
-            self._connections.waits(self)
+            if self._full:
+                self.setTimeout(None)  # until the answer has left, which is another's clock
+            else:
+                self._wait()
             self._read()
+
+    def _wait(self) -> None:
+        """Wait for the next request."""
+        self.setTimeout(self._limits.idle_seconds)
+        self._connections.waits(self)
 
     def pauseProducing(self) -> None:
         """Answer nothing more before the client has read what was written."""
@@ -212,6 +221,8 @@ class Channel(HTTPChannel):
         self._full = False
         if not self._over:
             super().resumeProducing()
+            if self._answered and not (self._answering or self._receiving):
+                self._wait()
             self._read()
 
     def drain(self) -> None:
@@ -224,13 +235,14 @@ class Channel(HTTPChannel):
             # It may be on its way, and no client asks again what the first request of a connection did not get.
             self.setTimeout(min(FIRST_REQUEST_SECONDS, self._limits.request_seconds))
         elif not self._receiving and not self._over:
-            self._close(self.abortTimeout)
+            # An answer may not have left whole.
+            self._close(self._limits.write_seconds if self._full else self.abortTimeout)
 
     def timeoutConnection(self) -> None:
         """End a request that takes too long to come, or a connection without one."""
         if self._receiving:
             self._refuse(_TOO_SLOW)
-        else:
+        elif not self._full:
             self._close(self.abortTimeout)
 
     def loseConnection(self) -> None:

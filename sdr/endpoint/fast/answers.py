@@ -8,7 +8,7 @@ from sdr.endpoint.admin.routes import route_of
 from sdr.endpoint.answers import answer
 from sdr.endpoint.connections.limits import Limits
 from sdr.endpoint.fast.prepared import Prepared, prepare
-from sdr.endpoint.fast.recognition import LONGEST, Fields, question_of, read_fields, read_line
+from sdr.endpoint.fast.recognition import Fields, question_of, read_fields, read_line
 from sdr.endpoint.fast.standing import Knowing, Standing, Standings, Witness
 from sdr.endpoint.rules import Rules
 from sdr.registry.questions import read_path
@@ -116,8 +116,8 @@ class FastAnswers:
         self._snapshot: object = None
         self._state: object = None
         self._rules: object = None
-        #: By headers; nothing for those that are not plain.
-        self._clients: dict[bytes, Client | None] = {}
+        #: By headers.
+        self._clients: dict[bytes, Client] = {}
         self._kept: dict[tuple[str, str, str, str], dict[bytes, Kept]] = {}
         self._bytes = 0
 
@@ -148,15 +148,18 @@ class FastAnswers:
         return None if prepared is None else (prepared, client.fields)
 
     def _meet(self, head: bytes, rest: bytes) -> Client | None:
-        """Read headers that are new."""
-        if rest in self._clients or read_line(head[: -len(rest)], self._limits) is None:
+        """Read headers that are new, and remember them if they are plain: others may have secrets in them."""
+        if read_line(head[: -len(rest)], self._limits) is None:
+            return None
+        fields = read_fields(head, self._limits, heeds_proxies=self._heeds_proxies)
+        if fields is None:
             return None
         if len(self._clients) >= self._most_clients:
-            self._begin_anew()
-        fields = read_fields(head, self._limits, heeds_proxies=self._heeds_proxies)
-        client = None if fields is None else Client(fields, self._kept.setdefault(fields.asked, {}))
-        if len(rest) <= LONGEST:
-            self._clients[rest] = client
+            # Answers are shared by headers that ask the same; they stand, unless there are too many of these, too.
+            self._clients.clear()
+            if len(self._kept) >= self._most_clients:
+                self._begin_anew()
+        client = self._clients[rest] = Client(fields, self._kept.setdefault(fields.asked, {}))
         return client
 
     def _decide(self, client: Client, line: bytes, now: float) -> Prepared | None:
@@ -177,7 +180,8 @@ class FastAnswers:
         return prepared
 
     def _keep(self, client: Client, line: bytes, kept: Kept) -> None:
-        self._bytes += _BARE_WEIGHT + len(line) + kept.prepared.weight
+        asked = 0 if client.kept else sum(map(len, client.fields.asked))
+        self._bytes += _BARE_WEIGHT + asked + len(line) + kept.prepared.weight
         if self._bytes > self._most_bytes:
             self._begin_anew()
         else:

@@ -99,7 +99,7 @@ class FastChannel(Channel):
             way.tick(int(began))
         request_id = next(way.ids)
         last = fields.last or self._draining or self._answered + 1 >= self._limits.requests
-        if self._queued_at + 1.0 < began and not self._over:
+        if self._queued_at + 1.0 < began and not (self._over or self._full):
             # To the end of those that wait: to the second is near enough, and cheaper.
             self._queued_at = began
             self._connections.waits_again(self)

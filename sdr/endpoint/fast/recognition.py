@@ -11,7 +11,7 @@ from sdr.endpoint.connections.strict import Head, read_head
 from sdr.endpoint.fallback import heeded
 from sdr.registry.questions import Question
 
-#: Longer headers are not remembered, so they are not plain.
+#: Bytes from the end of the first line to that of the head. Longer ones are not remembered, so they are not plain.
 LONGEST = 2048
 
 _LINE = re.compile(rb"(GET|HEAD) (/v2(?:[/?][!\"$-~]*)?) HTTP/1\.1")
@@ -67,14 +67,14 @@ def read_fields(head: bytes, limits: Limits, *, heeds_proxies: bool) -> Fields |
 
     :param heeds_proxies: whether what proxies say in headers is heeded.
     """
-    at = head.index(b"\r\n") + 2
-    if len(head) - at > LONGEST or not head.isascii():
+    end = head.index(b"\r\n")
+    if len(head) - end > LONGEST or not head.isascii():
         return None
     said = read_head(head, limits)
     if not isinstance(said, Head) or said.length != 0:
         return None
     values: dict[bytes, list[str]] = {}
-    for name, value in _FIELD.findall(head, at):
+    for name, value in _FIELD.findall(head, end + 2):
         values.setdefault(name.lower(), []).append(value.decode())
     if not _MORE.isdisjoint(values) or (heeds_proxies and not _OF_PROXIES.isdisjoint(values)):
         return None

@@ -239,8 +239,7 @@ class TLSConnection(Outside):
     def _cut(self) -> None:
         """End: what came was not what the client had sent, or is no TLS."""
         self._flush()  # the alert
-        self._over = True
-        self.transport.loseConnection()
+        self._lose()
 
     def _shut(self) -> None:
         """Say goodbye; the client's own, or its end, is waited for: what it reads must not be cut."""
@@ -259,7 +258,14 @@ class TLSConnection(Outside):
             with suppress(ssl.SSLError):
                 cast(ssl.SSLObject, self._tls).unwrap()
         self._flush()
+        self._lose()
+
+    def _lose(self) -> None:
         self._over = True
+        if self._producing:
+            # Else the transport outside would wait for it.
+            self._producing = False
+            self.transport.unregisterProducer()
         self.transport.loseConnection()
 
     # The transport of the protocol inside.

@@ -9,6 +9,8 @@ LONGEST = 32768
 _HANDSHAKE, _CLIENT_HELLO = 0x16, b"\x01"
 _RECORD_HEAD, _MESSAGE_HEAD = 5, 4
 _LONGEST_RECORD = 16384
+#: Records that are read for it; a client that cuts it into more is the library's affair, which need not begin anew.
+_MOST_RECORDS = 16
 _SERVER_NAME, _ALPN = 0, 16
 _HOST_NAME = 0
 
@@ -71,8 +73,11 @@ def _read(message: bytes) -> Hello:
 
 def _message(data: bytes) -> bytes | None:
     """Return the first message of a handshake, which may be in several records."""
-    found, at = b"", 0
+    found, at, records = b"", 0, 0
     while len(data) - at >= _RECORD_HEAD:
+        records += 1
+        if records > _MOST_RECORDS:
+            raise NoHello("in too many pieces")
         length = data[at + 3] << 8 | data[at + 4]
         # Which version the record has is the library's affair; 3 is what all since 1996 have begun with.
         if data[at] != _HANDSHAKE or data[at + 1] != 3 or not 0 < length <= _LONGEST_RECORD:

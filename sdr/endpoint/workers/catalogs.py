@@ -34,7 +34,9 @@ class Told:
             known = before.lists.get(prefix)
             if known is None or known.revision != listing.revision:
                 yield Message(LIST, {"prefix": prefix, "revision": listing.revision}, listing.data)
-        is_new = snapshot is not before
+        # That nothing is known yet is no news: the worker may have read the saved copy meanwhile.
+        is_begin = self._state is None and state is State.STARTING and not snapshot.lists
+        is_new = snapshot is not before and not is_begin
         if is_new or state is not self._state:
             self._state = state
             yield Message(STANDING, {"state": state.value, "wanted": dict(snapshot.wanted) if is_new else None})

@@ -147,23 +147,34 @@ class WorkerPool(Service):
     def _start(self, index: int) -> None:
         self._timers.pop(index, None)
         worker = WorkerProcess(index, self._heard, self._over)
-        worker.heard_at = self._began[index] = self._reactor.seconds()
+        self._began[index] = self._reactor.seconds()
         sockets = self._sockets()
         descriptors: dict[int, Any] = {0: 0, 1: 1, 2: 2, SAYS: "r", HEARS: "w"}
         handed = []
         for number, (descriptor, speaks) in enumerate(sockets, FIRST_SOCKET):
             descriptors[number] = descriptor
             handed.append([number, speaks])
+        try:
+            self._reactor.spawnProcess(
+                worker, sys.executable, [sys.executable, "-c", _COMMAND], self._environment, childFDs=descriptors
+            )
+        except OSError as error:
+            wait = self._next_wait(index)
+            self._log.error(
+                "worker {index} cannot be started: {reason}; it is tried again in {wait:g} s",
+                index=index,
+                reason=error.strerror or str(error),
+                wait=wait,
+            )
+            self._timers[index] = self._reactor.callLater(wait, self._start, index)
+            return
         self._workers[index] = worker
-        self._reactor.spawnProcess(
-            worker, sys.executable, [sys.executable, "-c", _COMMAND], self._environment, childFDs=descriptors
-        )
         worker.tell(Message("hello", {**self._hello(), "index": index, "sockets": handed}))
         worker.tell_catalog(self._catalog.snapshot, self._catalog.state)
         worker.tell(Message("listen"))
 
     def _heard(self, worker: WorkerProcess, message: Message) -> None:
-        worker.heard_at = self._reactor.seconds()
+        worker.silent_looks = 0
         match message.kind:
             case "ready":
                 worker.is_ready = True
@@ -183,8 +194,10 @@ class WorkerPool(Service):
             self._finish()
             return
         lived = self._reactor.seconds() - self._began[index]
-        wait = 0.0 if lived >= SOUND_SECONDS else min(LONGEST_WAIT, 2.0 * self._waits.get(index, 0.25))
-        self._waits[index] = wait
+        if lived >= SOUND_SECONDS:
+            self._waits[index] = wait = 0.0
+        else:
+            wait = self._next_wait(index)
         self.sum.replaced()
         self._log.error(
             "worker {index} has ended {how} after {lived:.0f} s; another one takes its place{when}",
@@ -195,11 +208,16 @@ class WorkerPool(Service):
         )
         self._timers[index] = self._reactor.callLater(wait, self._start, index)
 
+    def _next_wait(self, index: int) -> float:
+        wait = self._waits[index] = min(LONGEST_WAIT, max(0.5, 2.0 * self._waits.get(index, 0.25)))
+        return wait
+
     def _look(self) -> None:
         self._looking = self._reactor.callLater(_LOOK_SECONDS, self._look)
-        now = self._reactor.seconds()
         for worker in list(self._workers.values()):
-            if now - worker.heard_at > STUCK_SECONDS:
+            # Looks are counted and not seconds: after a pause of the whole machine much time has passed for nobody.
+            worker.silent_looks += 1
+            if worker.silent_looks > STUCK_SECONDS / _LOOK_SECONDS:
                 self._log.error("worker {index} is stuck; it is killed", index=worker.index)
                 self._signal(worker, "KILL")
 

@@ -42,8 +42,8 @@ class WorkerProcess(ProcessProtocol):
         self.index = index
         self.is_ready = False
         self.counts: Counts | None = None
-        #: When it last said anything; set by who listens.
-        self.heard_at = 0.0
+        #: How often it was looked at since it last said anything; set by who looks.
+        self.silent_looks = 0
         self._heard = heard
         self._over = over
         self._told = Told()

@@ -51,11 +51,16 @@ class HelloTests(SynchronousTestCase):
     def test_pieces(self) -> None:
         """Nothing is said before all of it has come, in one record or in many; what follows is not looked at."""
         wanted = Hello(b"a.example", (b"h2", b"http/1.1"))
-        for hello in (HELLO, in_records(HELLO, 100), in_records(HELLO, 1)):
+        for hello in (HELLO, in_records(HELLO, 100), in_records(HELLO, len(HELLO) // 15)):
             for end in range(len(hello)):
                 self.assertIsNone(read_hello(hello[:end]))
             self.assertEqual(read_hello(hello), wanted)
             self.assertEqual(read_hello(hello + b"\x14\x03\x03\x00\x01\x01"), wanted)
+
+    def test_many_pieces(self) -> None:
+        """One in very many pieces is left to the library: each piece would have all of it read again."""
+        with self.assertRaises(NoHello):
+            read_hello(in_records(HELLO, 1))
 
     def test_no_hello(self) -> None:
         """What cannot become one is known as soon as that can be seen."""
