@@ -10,6 +10,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.real.certificates import certificates
 from tests.real.clients import Podman
 from tests.real.programs import fetch, folder, free_port, until
 from tests.real.samples import HOST, Samples
@@ -94,6 +95,20 @@ class WorkersTests(SynchronousTestCase):
         until(lambda: endpoint.metric(pattern) == 60, "60 counted")
         self.assertEqual(endpoint.metric("sdr_worker_restarts_total"), 1)
         self.assertEqual(set(self.digests(endpoint)), {self.samples.single.digest})
+
+    def test_cannot_begin(self) -> None:
+        """A worker that cannot begin says why, in the parent's log; the other one answers meanwhile."""
+        made = certificates()
+        key = folder() / "key"
+        key.write_bytes(Path(made.key).read_bytes())
+        tls = f"--tls=tcp:{free_port()}:interface=127.0.0.1"
+        endpoint = self.serve(tls, f"--tls-cert={made.certificate}", f"--tls-key={key}")
+        key.write_text("garbage")
+        os.kill(endpoint.workers()[0], signal.SIGKILL)
+        until(lambda: f"{key}: there is no private key in it" in endpoint.log(), "it says why")
+        self.assertEqual(set(self.digests(endpoint)), {self.samples.single.digest})
+        key.write_bytes(Path(made.key).read_bytes())
+        until(lambda: endpoint.log().count(" answers on ") == 3, "it is replaced")
 
     def test_parent_killed(self) -> None:
         """Workers do not outlive their parent, and the port is free."""

@@ -87,6 +87,11 @@ class H2Channel(H2Connection):
         if self._held:
             self._write_on()
 
+    def pauseProducing(self) -> None:
+        """Send nothing more for now; a transport says so at each write beyond its limit, and Twisted's would forget."""
+        if self._consumerBlocked is None:
+            super().pauseProducing()
+
     def resetTimeout(self) -> None:
         """Begin anew to wait for the client when something was sent; a ping now and then must not hold a connection."""
         if not self._hears:

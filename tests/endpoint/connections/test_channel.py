@@ -293,6 +293,34 @@ class DrainTests(ChannelCase):
         self.connections.drain(10)
         self.assertTrue(self.transport.disconnecting)
 
+    def test_answer_on_its_way(self) -> None:
+        """An answer that has not left whole is no idle connection: it has its time, and is not closed to make room."""
+        self.receive(ASK)
+        self.protocol.pauseProducing()  # as the transport does when it is full
+        self.slow.requests[0].finish()
+        self.assertEqual(self.connections.waiting(), 0)
+        self.clock.advance(self.limits.idle_seconds + self.protocol.abortTimeout + 1)
+        self.assertFalse(self.transport.disconnecting)
+        self.connections.drain(1000)
+        self.assertTrue(self.transport.disconnecting)
+        self.clock.advance(self.protocol.abortTimeout + 1)
+        self.assertFalse(self.transport.disconnected)
+        self.clock.advance(self.limits.write_seconds)
+        self.assertTrue(self.transport.disconnected)
+
+    def test_idle_once_it_has_left(self) -> None:
+        """Once the answer has left the connection waits for the next request, for as long as it may."""
+        self.receive(ASK)
+        self.protocol.pauseProducing()
+        self.slow.requests[0].finish()
+        self.clock.advance(self.limits.idle_seconds * 2)
+        self.protocol.resumeProducing()
+        self.assertEqual(self.connections.waiting(), 1)
+        self.clock.advance(self.limits.idle_seconds - 1)
+        self.assertFalse(self.transport.disconnecting)
+        self.clock.advance(2)
+        self.assertTrue(self.transport.disconnecting)
+
     def test_new(self) -> None:
         """A client that has only just connected may make its request yet, and is answered."""
         self.connections.drain(10)

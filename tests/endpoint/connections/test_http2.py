@@ -381,6 +381,22 @@ class EndTests(H2Case):
         self.assertTrue(client.transport.disconnecting)
         self.assert_nothing_stays()
 
+    def test_drain_while_the_transport_is_full(self) -> None:
+        """The goodbye is written while the transport is full, which says so again; the answer still comes."""
+        slow = Slow()
+        client = self.converse(slow)
+        asked = client.begin("/asked")
+        channel: Any = next(iter(self.connections._channels))
+        channel.pauseProducing()
+        slow.requests[0].write(b"whole")
+        client.pump()
+        self.connections.drain(10)
+        channel.pauseProducing()
+        channel.resumeProducing()
+        slow.requests[0].finish()
+        client.pump()
+        self.assertEqual((client.answers[asked].body, client.answers[asked].ended), (b"whole", True))
+
     def test_drain_arriving(self) -> None:
         """A request that has begun to come is answered, and what comes of one that was refused disturbs nobody."""
         client = self.converse(Quick())

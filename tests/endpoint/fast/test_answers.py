@@ -8,6 +8,7 @@ from sdr.catalog.lookups import RepositoryLookup
 from sdr.cdn.locations import RemoteCDN
 from sdr.endpoint.connections.limits import Limits
 from sdr.endpoint.fast.answers import LARGEST, FastAnswers, Grounds
+from sdr.endpoint.fast.recognition import LONGEST
 from sdr.endpoint.rules import Rules
 from sdr.registry.grammar import Digest
 from sdr.registry.media_types import OCI_INDEX
@@ -98,6 +99,30 @@ class AnswersTests(SynchronousTestCase):
             self.assertIn(b"HTTP/1.1 200 ", self.ask(answers, "/v2/", f"host-{at}"))
             self.assertLessEqual(len(answers._clients), 10)
             self.assertLessEqual(len(answers._kept), 10)
+
+    def test_clients_of_any_length(self) -> None:
+        """Headers of no length grow what is remembered without an end."""
+        answers = self.answers(most_clients=10)
+        for length in range(LONGEST - 30, LONGEST + 10):
+            for at in range(20):
+                accept = f"{at:04}".ljust(length - len("\r\nHost: x\r\nAccept: \r\n\r\n"), "a")
+                head = f"GET /v2/b/manifests/1 HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\r\n"
+                answers.find(head.encode(), 0.0)
+                self.assertLessEqual(len(answers._clients) + len(answers._kept), 21)
+
+    def test_secrets(self) -> None:
+        """Headers that are not plain, which may have a secret, are not remembered."""
+        answers = self.answers()
+        self.assertIsNone(answers.find(b"GET /v2/ HTTP/1.1\r\nHost: x\r\nAuthorization: Basic c2VjcmV0\r\n\r\n", 0.0))
+        self.assertEqual((answers._clients, answers._kept), ({}, {}))
+
+    def test_headers_that_are_never_the_same(self) -> None:
+        """What has nothing to do with an answer does not make it be forgotten."""
+        answers = self.answers(most_clients=10)
+        for at in range(100):
+            head = f"GET /v2/a/manifests/1 HTTP/1.1\r\nHost: x\r\nTraceparent: {at}\r\n\r\n"
+            self.assertIsNotNone(answers.find(head.encode(), 0.0))
+        self.assertEqual(self.known.asked, 1)
 
     def test_large(self) -> None:
         """A long list of tags is answered, and not kept."""

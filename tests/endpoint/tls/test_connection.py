@@ -90,6 +90,18 @@ class GoodbyeTests(ConnectionCase):
         assert self.inside.lost is not None
         self.inside.lost.trap(ConnectionDone)
 
+    def test_client_says_goodbye_while_the_transport_is_full(self) -> None:
+        """A producer that waits does not keep the connection open: the client wants no more."""
+        client = self.connected()
+        self.outer.registerProducer(self.inside, True)
+        producer: Any = client.wire.producer
+        producer.pauseProducing()
+        with self.assertRaises(ssl.SSLWantReadError):
+            client.tls.unwrap()
+        client.pump()
+        self.assertIsNone(client.wire.producer)
+        self.assertTrue(client.wire.disconnecting)
+
     def test_cut(self) -> None:
         """An end without a goodbye, which may be a stranger's, is told from one with it."""
         client = self.connected()

@@ -81,6 +81,15 @@ class FollowingTests(SynchronousTestCase):
         changed = worker.tell(snapshot_of({**first, "acme/app": "b" * 16}), State.LOADED)
         self.assertEqual([each.fields.get("prefix") for each in changed], [list_of("acme/app"), None])
 
+    def test_nothing_is_no_news(self) -> None:
+        """That the parent knows nothing yet does not take from a worker what it has read of the saved copy."""
+        worker = Worker()
+        worker.catalog.restore(snapshot_of({"acme/app": "a" * 16}), ())
+        worker.tell(Snapshot(), State.STARTING)
+        self.assertEqual(list(worker.catalog.names()), ["acme/app"])
+        worker.tell(snapshot_of({"acme/other": "a" * 16}), State.LOADED)
+        self.assertEqual(list(worker.catalog.names()), ["acme/other"])
+
     def test_in_order(self) -> None:
         """What is asked for in between is done when all before it is known, and before what comes later."""
         worker = Worker(browse=True)

@@ -69,11 +69,14 @@ class Reactor(Clock):
     def __init__(self) -> None:
         super().__init__()
         self.spawned: list[Spawned] = []
+        self.refuses = False
 
     def spawnProcess(
         self, protocol: WorkerProcess, program: str, arguments: list[str], env: dict[str, str], childFDs: dict[int, Any]
     ) -> Spawned:
-        """Start one."""
+        """Start one, or not."""
+        if self.refuses:
+            raise OSError(12, "Cannot allocate memory")
         self.spawned.append(Spawned(protocol, childFDs))
         return self.spawned[-1]
 
@@ -172,6 +175,32 @@ class PoolTests(SynchronousTestCase):
         self.assertTrue(first.killed)
         self.assertFalse(second.killed)
         self.assertEqual(len(self.alive), 2)
+
+    def test_pause(self) -> None:
+        """After a pause of the whole machine nobody is taken for stuck: they had no time to say anything."""
+        first, second = self.alive
+        self.reactor.advance(3 * STUCK_SECONDS)
+        self.assertEqual((first.killed, second.killed), (False, False))
+
+    def test_cannot_be_started(self) -> None:
+        """A worker that the system cannot start is tried again, and the end waits for none that is not there."""
+        self.reactor.refuses = True
+        with capturedLogs() as captured:
+            self.alive[0].end(ProcessTerminated(signal=9))
+            self.reactor.advance(0.5)
+        self.assertIn("worker 0 cannot be started: Cannot allocate memory", formatEvent(captured[-1]))
+        self.assertEqual(len(self.alive), 1)
+        self.reactor.refuses = False
+        self.reactor.advance(LONGEST_WAIT)
+        self.assertEqual(len(self.alive), 2)
+        self.reactor.refuses = True
+        self.alive[0].end(ProcessTerminated(signal=9))
+        self.reactor.advance(LONGEST_WAIT)
+        drained = self.pool.drain(1.0)
+        self.alive[0].end(ProcessDone(0))
+        self.successResultOf(drained)
+        self.successResultOf(self.pool.stopService())
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_drain(self) -> None:
         """All are told to drain; it is over with the last one, and nobody takes its place."""
