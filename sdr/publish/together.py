@@ -96,7 +96,11 @@ class Together:
     def write(self) -> None:
         """Write the blobs and the manifests that are not there."""
         self._turns.run([(member.number, put) for member in self.members for put in member.blobs()])
-        self._turns.run([(member.number, member.put_manifests) for member in self.members])
+        self._turns.run([(member.number, member.put_manifests) for member in self.members if not member.leans])
+        # What leads to what another brings along comes after it.
+        for member in self.members:
+            if member.leans:
+                self._turns.run([(member.number, member.put_manifests)])
 
     def name(self) -> None:
         """Let the tags name the manifests, which are there, and bring the derived documents level.

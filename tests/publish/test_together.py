@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
@@ -54,6 +55,24 @@ class Broken(MemoryStore):
         """Write, or fail."""
         if key in self._bad:
             raise NotReachable(self.location, key, "the connection was lost")
+        return super().put(key, body, headers, replaces=replaces)
+
+
+class Slow(MemoryStore):
+    """A store that takes a while for one key, and cannot write it in the end if it is bad."""
+
+    def __init__(self, key: str, *, bad: bool) -> None:
+        super().__init__()
+        self._key, self._bad = key, bad
+        self.puts: list[str] = []
+
+    def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> str:
+        """Write, or fail."""
+        if key == self._key:
+            time.sleep(0.2)
+            if self._bad:
+                raise NotReachable(self.location, key, "the connection was lost")
+        self.puts.append(key)
         return super().put(key, body, headers, replaces=replaces)
 
 
@@ -163,6 +182,16 @@ class TogetherTests(TogetherCase):
             return 3 if is_referrers or found == 4 else found
 
         self.assertEqual([stage(key) for key in puts], sorted(stage(key) for key in puts))
+
+    def test_a_child_of_another(self) -> None:
+        """An index comes after its children, also those that an image before it brings along, and however slowly."""
+        child, index = (f"v2/{NAME}/manifests/{self.digests[ref]}" for ref in ("image", "index"))
+        for bad in (False, True):
+            self.store = store = Slow(child, bad=bad)
+            published, _ = self.together([(NAME, "1", "image"), (NAME, "2", "index"), (NAME, "3", "other")], jobs=8)
+            self.assertEqual(len(published), 0 if bad else 3)
+            self.assertEqual(broken_references(snapshot_of(store)), [])
+            self.assertEqual([key for key in store.puts if key in (child, index)], [] if bad else [child, index])
 
     def test_what_has_another_size_is_mended(self) -> None:
         """A blob or a manifest that something else has cut is written again, also where the repository is new."""
