@@ -3,13 +3,15 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sdr.publish.expecting import Expected
 from sdr.publish.image import BadSource
 from sdr.publish.jobs import Jobs
+from sdr.publish.marks import Marks
 from sdr.publish.progress import Silent
 from sdr.publish.publisher import Publication
 from sdr.publish.rebuilding import Rebuilding
@@ -17,6 +19,7 @@ from sdr.publish.refused import Refused
 from sdr.registry.grammar import Digest
 from sdr.stores.interface import ANY_VERSION, AnyVersion, Body, Bytes, NotReachable, Stat, Store
 from sdr.tree.headers import TAGS_HEADERS, Headers
+from sdr.tree.marks import Mark, State, candidate, mark_key
 from tests.publish.interleaving import Interleaving
 from tests.publish.publishing import NAME, MemoryTestCase
 from tests.publish.test_collection import collect
@@ -95,6 +98,16 @@ class TogetherCase(MemoryTestCase):
     ) -> tuple[list[Publication], Exception | None]:
         """Publish into the store."""
         return publish_all(self.store, self.path, group, if_tag=if_tag, jobs=jobs)
+
+    @contextmanager
+    def spoiled(self, ref: str) -> Iterator[str]:
+        """Do so as long as this lasts."""
+        before = {file: file.read_bytes() for file in (self.path / "blobs" / "sha256").iterdir()}
+        try:
+            yield self.spoil(ref)
+        finally:
+            for file, data in before.items():
+                file.write_bytes(data)
 
     def spoil(self, ref: str) -> str:
         """Let the last layer of an image be other bytes of the same length; return its key in a store."""
@@ -299,6 +312,78 @@ class FirstFailureTests(TogetherCase):
         self.assertEqual([each.tag for each in published], ["1"])
         self.assertIn("acme/other/tags/list", str(failure))
         self.assertEqual(tags_in(self.store), {(NAME, "1")})
+
+    def mark(self, key: str) -> None:
+        """Mark what is there for deletion."""
+        stat = self.store.head(key)
+        assert stat is not None
+        Marks(self.store).write(mark_key("x"), Mark(State.MARKED, 0.0, False, {key: candidate(stat)}))
+
+    def test_a_marked_layer(self) -> None:
+        """A layer that is there, is to be collected, and cannot be written anew as its source has it."""
+        for jobs in (1, 8):
+            self.store = MemoryStore()
+            publish_all(self.store, self.path, [("acme/other", "0", "other")])
+            with self.spoiled("other") as key:
+                self.mark(key)
+                published, failure = self.together(jobs=jobs)
+            self.assertIsInstance(failure, BadSource)
+            self.assertEqual([each.tag for each in published], ["1"])
+            self.assertEqual(tags_in(self.store), {("acme/other", "0"), (NAME, "1")})
+            self.tree()
+
+    def test_a_layer_marked_late(self) -> None:
+        """The same when the tags have moved: those before it are told of, and in the lists; the others are not."""
+        puts = MemoryStore.put
+
+        def put(store: MemoryStore, key: str, *arguments: Any, **options: Any) -> str:
+            version = puts(store, key, *arguments, **options)
+            if key == f"v2/{NAME}/manifests/2":
+                self.mark(layer)
+            return version
+
+        for jobs in (1, 8):
+            self.store = MemoryStore()
+            publish_all(self.store, self.path, [("acme/other", "0", "other")])
+            with self.spoiled("other") as layer:
+                self.patch(MemoryStore, "put", put)
+                published, failure = self.together(jobs=jobs)
+                self.patch(MemoryStore, "put", puts)
+            self.assertIsInstance(failure, BadSource)
+            self.assertEqual([each.tag for each in published], ["1"])
+            tree = snapshot_of(self.store)
+            self.assertEqual(broken_references(tree), [])
+            self.assertEqual(json.loads(tree[f"v2/{NAME}/tags/list"])["tags"], ["1", "2"])
+            self.assertEqual(json.loads(tree["v2/acme/other/tags/list"])["tags"], ["0"])
+            self.together()
+            self.tree()
+
+    def test_a_swept_layer_of_a_later_one(self) -> None:
+        """What was swept when the tags had moved is written again also for those after one that fails then."""
+        puts = MemoryStore.put
+
+        def put(store: MemoryStore, key: str, *arguments: Any, **options: Any) -> str:
+            version = puts(store, key, *arguments, **options)
+            if key == f"v2/{NAME}/manifests/2":
+                blobs = [each for each in store.objects if each.startswith("blobs/")]
+                found = {each: candidate(stat) for each in blobs if (stat := store.head(each))}
+                Marks(store).write(mark_key("x"), Mark(State.SWEPT, 0.0, False, found))
+                for each in blobs:
+                    store.delete(each)
+            return version
+
+        group = [(NAME, "1", "image"), ("acme/other", "1", "other"), (NAME, "2", "index")]
+        for jobs in (1, 8):
+            self.store = MemoryStore()
+            publish_all(self.store, self.path, [("acme/other", "0", "other")])
+            with self.spoiled("other"):
+                self.patch(MemoryStore, "put", put)
+                published, failure = self.together(group, jobs=jobs)
+                self.patch(MemoryStore, "put", puts)
+            self.assertIsInstance(failure, BadSource)
+            self.assertEqual([each.tag for each in published], ["1"])
+            broken = broken_references(snapshot_of(self.store))
+            self.assertEqual([each for each in broken if not each.startswith("v2/acme/other/")], [])
 
 
 class DyingTests(TogetherCase):
