@@ -11,9 +11,14 @@ COUNT = 64
 #: An image that brings what is together to so many bytes is the last of them: there it is the bytes that take the time.
 SIZE = 64 * 1024 * 1024
 
+#: The directories of a repository.
+_PARTS = ("manifests", "tags", "referrers")
+
 
 class Group:
     """Images that are published together.
+
+    What may keep another from being written is in no group with it: the first is published, and the other is told of.
 
     :param alone: whether it is to be of one image.
     :ivar failure: what became of the one after them, which could not be added.
@@ -31,7 +36,9 @@ class Group:
     def takes(self, name: str, tags: Sequence[str]) -> bool:
         """Tell whether one more can be added: under no tag that another of them has."""
         is_full = len(self.wanted) == self._count or self._size >= SIZE
-        return self.failure is None and not is_full and not self._names & {(name, tag) for tag in tags}
+        if self.failure is not None or is_full or self._names & {(name, tag) for tag in tags}:
+            return False
+        return not any(_is_in_the_way(name, other) for other, _ in self._names)
 
     @contextmanager
     def opening(self) -> Iterator[None]:
@@ -49,3 +56,9 @@ class Group:
         self.more.append(more)
         self._size += sum(blob.size for blob in wanted.image.blobs)
         self._names |= {(wanted.name, tag) for tag in wanted.tags}
+
+
+def _is_in_the_way(name: str, other: str) -> bool:
+    """Tell whether one is where the other has its files, so that a directory cannot hold both, whatever their tags."""
+    shorter, longer = sorted((name, other), key=len)
+    return longer.startswith(f"{shorter}/") and longer[len(shorter) + 1 :].split("/")[0] in _PARTS

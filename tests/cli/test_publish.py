@@ -131,6 +131,16 @@ class PublishTests(CommandTestCase):
         out, err = self.publish(*images[:4])
         self.assertEqual((out.splitlines(), err.count(": already published, nothing written")), (lines[:2], 2))
 
+    def test_names_that_exclude_each_other(self) -> None:
+        """Of two repositories of which a directory holds one, the first is published and told, and the other fails."""
+        for number, other in enumerate(("a/manifests/x", "a/tags/list")):
+            self.root = self.folder / f"names{number}"
+            out, err = self.publish("-q", self.source, "a:x", self.source, f"{other}:y", code=1)
+            self.assertEqual((out, err.count("\n")), (f"a:x@{self.digest}\n", 1))
+            tree = snapshot(self.root)
+            self.assertEqual(broken_references(tree) + stale_documents(tree), [])
+            self.assertEqual([key for key in tree if key.startswith(f"v2/{other}/") and not key.endswith("/x")], [])
+
     def test_several_images_are_checked_first(self) -> None:
         """Every argument is read before the first image is published; each wrong one is one line."""
         command = ["publish", f"--store={self.root}", self.source, "acme/app"]

@@ -44,6 +44,23 @@ class GroupTests(SynchronousTestCase):
         self.assertEqual([group.takes("a", ["2", "latest"]), group.takes("a", ["1"])], [False, False])
         self.assertEqual([group.takes("a", ["2"]), group.takes("b", ["1", "latest"])], [True, True])
 
+    def test_what_is_in_the_way(self) -> None:
+        """A repository whose name is a path among another's files is for the next group, whichever comes first."""
+        for shorter, longer, together in (
+            ("a", "a/manifests/x", False),
+            ("a", "a/tags/list", False),
+            ("a/b", "a/b/referrers/x/y", False),
+            ("a", "a/manifests", False),
+            ("a", "a/b", True),
+            ("a", "ab/manifests/x", True),
+            ("a", "a/b/manifests/x", True),
+            ("a/manifests/x", "a/manifests/y", True),
+        ):
+            for first, second in ((shorter, longer), (longer, shorter)):
+                group = Group()
+                group.add(wanted(first, "x"), {})
+                self.assertEqual(group.takes(second, ["y"]), together, (first, second))
+
     def test_a_source_that_cannot_be_opened(self) -> None:
         """What cannot be opened ends the group, which is published first; without any before it, it fails at once."""
 
