@@ -84,7 +84,8 @@ class Together:
                 break
             works += [(member.number, look) for look in (*(member.looks() if objects and is_alone else ()), *looks)]
         self._turns.run(works)
-        self._turns_of(lambda member: self._index.check(member.wanted.name, touched[member.wanted.name]))
+        # What only a later one needs is nothing that an earlier one fails for.
+        self._turns_of(lambda member: self._index.check(member.wanted.name, member.touched(member.wanted.tags)))
         self._turns_of(lambda member: member.naming.check())
         if objects and not is_alone:
             self._turns.run([(member.number, look) for member in self.members for look in self._looks(member)])

@@ -19,6 +19,7 @@ from sdr.publish.refused import Refused
 from sdr.registry.grammar import Digest
 from sdr.stores.interface import ANY_VERSION, AnyVersion, Body, Bytes, NotReachable, Stat, Store
 from sdr.tree.headers import TAGS_HEADERS, Headers
+from sdr.tree.keys import referrers_key
 from sdr.tree.marks import Mark, State, candidate, mark_key
 from tests.publish.interleaving import Interleaving
 from tests.publish.publishing import NAME, MemoryTestCase
@@ -312,6 +313,19 @@ class FirstFailureTests(TogetherCase):
         self.assertEqual([each.tag for each in published], ["1"])
         self.assertIn("acme/other/tags/list", str(failure))
         self.assertEqual(tags_in(self.store), {(NAME, "1")})
+
+    def test_a_malformed_document_of_a_later_one(self) -> None:
+        """What only a later image of the same repository needs is no reason to refuse an earlier one."""
+        for jobs in (1, 8):
+            self.store = MemoryStore()
+            key = referrers_key(NAME, self.digests["index"])
+            self.store.put(key, Bytes(b"?"), TAGS_HEADERS)
+            published, failure = self.together([(NAME, "1", "image"), (NAME, "sig", "signature")], jobs=jobs)
+            self.assertEqual([each.tag for each in published], ["1"])
+            self.assertIn(key, str(failure))
+            self.assertEqual(tags_in(self.store), {(NAME, "1")})
+            self.store.delete(key)
+            self.tree()
 
     def mark(self, key: str) -> None:
         """Mark what is there for deletion."""
