@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from sdr.publish.member import Wanted
+from sdr.registry.grammar import Digest
 
 #: How many images are published together at most; each is told when all of them are.
 COUNT = 64
 
-#: An image that brings what is together to so many bytes is the last of them: there it is the bytes that take the time.
+#: So many bytes are published together at most, or one image: with more it is the bytes that take the time.
 SIZE = 64 * 1024 * 1024
 
 #: The directories of a repository.
@@ -22,21 +23,23 @@ class Group:
 
     :param alone: whether it is to be of one image.
     :ivar failure: what became of the one after them, which could not be added.
+    :ivar late: the one after them, in a group of its own, if it was too large.
     """
 
     def __init__(self, *, alone: bool = False) -> None:
         self._count = 1 if alone else COUNT
-        self._size = 0
+        self._sizes: dict[Digest, int] = {}
         self._names: set[tuple[str, str]] = set()
         self.wanted: list[Wanted] = []
         #: What more there is to say of each.
         self.more: list[dict[str, object]] = []
         self.failure: Exception | None = None
+        self.late: Group | None = None
 
     def takes(self, name: str, tags: Sequence[str]) -> bool:
         """Tell whether one more can be added: under no tag that another of them has."""
-        is_full = len(self.wanted) == self._count or self._size >= SIZE
-        if self.failure is not None or is_full or self._names & {(name, tag) for tag in tags}:
+        is_full = len(self.wanted) == self._count or sum(self._sizes.values()) >= SIZE
+        if self.failure or self.late or is_full or self._names & {(name, tag) for tag in tags}:
             return False
         return not any(_is_in_the_way(name, other) for other, _ in self._names)
 
@@ -51,10 +54,16 @@ class Group:
             self.failure = error
 
     def add(self, wanted: Wanted, more: dict[str, object]) -> None:
-        """Add an image."""
+        """Add an image, or keep it for the next group."""
+        # What several of them need is written once.
+        sizes = self._sizes | {blob.digest: blob.size for blob in wanted.image.blobs}
+        if self.wanted and sum(sizes.values()) > SIZE:
+            self.late = Group(alone=True)
+            self.late.add(wanted, more)
+            return
         self.wanted.append(wanted)
         self.more.append(more)
-        self._size += sum(blob.size for blob in wanted.image.blobs)
+        self._sizes = sizes
         self._names |= {(wanted.name, tag) for tag in wanted.tags}
 
 

@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 
+from sdr.publish.groups import SIZE
 from tests.cli.commands import COMMAND, CommandTestCase
 from tests.images import Layout
 from tests.publish.trees import broken_references, snapshot, stale_documents
@@ -130,6 +131,24 @@ class PublishTests(CommandTestCase):
         self.assertEqual(json.loads(tree["v2/acme/n3/_repository.json"])["tags"]["1"][0], digest)
         out, err = self.publish(*images[:4])
         self.assertEqual((out.splitlines(), err.count(": already published, nothing written")), (lines[:2], 2))
+
+    def test_a_large_image(self) -> None:
+        """One that makes what is published together too large is published by itself, after those before it."""
+        layout = Layout()
+        large = layout.tag(layout.image({"large": bytes(SIZE)}, compression=""))["digest"]
+        other, digest = self.other()
+        archive = layout.write_docker_archive(self.folder / "large.tar", ["large"])
+        for source in (f"oci:{layout.write(self.folder / 'large')}", f"docker-archive:{archive}"):
+            out, err = self.publish(other, "acme/a:1", source, "acme/large:1", other, "acme/b:1")
+            told = [f"acme/a:1@{digest}", f"acme/large:1@{large}", f"acme/b:1@{digest}"]
+            self.assertEqual(out.splitlines(), told)
+            keys = [line.split()[1] for line in err.splitlines() if line.startswith("written")]
+            where = [keys.index(f"v2/{name}/tags/list") for name in ("acme/a", "acme/large", "acme/b")]
+            self.assertEqual(where, sorted(where))
+            self.assertLess(where[0], keys.index(f"v2/acme/large/manifests/{large}"))
+            tree = snapshot(self.root)
+            self.assertEqual(broken_references(tree) + stale_documents(tree), [])
+            self.root = self.folder / "again"
 
     def test_names_that_exclude_each_other(self) -> None:
         """Of two repositories of which a directory holds one, the first is published and told, and the other fails."""
