@@ -103,13 +103,13 @@ def publish(
     while waiting or group.wanted:
         with run.writing(), open_files:
             sources = open_files.enter_context(Sources(run.jobs, run.report))
-            while waiting and group.takes(waiting[0].target[0], _tags(waiting[0], also)):
+            while waiting and group.takes(waiting[0].target[0], _tags(waiting[0], also), sources.open_files.count):
                 pair = waiting.popleft()
                 with group.opening():
                     image = sources.image(pair.source, platform)
                     more: dict[str, object] = {}
                     if schema2:
-                        image, more = _in_schema2(run, pair, image, open_files)
+                        image, more = _in_schema2(run, pair, image, sources.open_files)
                     group.add(Wanted(image, pair.target[0], _tags(pair, also)), more)
             publishes = _with_v1 if also_v1 else _publish
             published = publishes(run, group, if_tag)

@@ -12,6 +12,9 @@ COUNT = 64
 #: So many bytes are published together at most, or one image: with more it is the bytes that take the time.
 SIZE = 64 * 1024 * 1024
 
+#: With so many open files no more images are added. A process may commonly have 1024; the last image brings its own.
+FILES = 200
+
 #: The directories of a repository.
 _PARTS = ("manifests", "tags", "referrers")
 
@@ -36,9 +39,12 @@ class Group:
         self.failure: Exception | None = None
         self.late: Group | None = None
 
-    def takes(self, name: str, tags: Sequence[str]) -> bool:
-        """Tell whether one more can be added: under no tag that another of them has."""
-        is_full = len(self.wanted) == self._count or sum(self._sizes.values()) >= SIZE
+    def takes(self, name: str, tags: Sequence[str], open_files: int = 0) -> bool:
+        """Tell whether one more can be added: under no tag that another of them has.
+
+        :param open_files: how many those that are in it have open.
+        """
+        is_full = len(self.wanted) == self._count or sum(self._sizes.values()) >= SIZE or open_files >= FILES
         if self.failure or self.late or is_full or self._names & {(name, tag) for tag in tags}:
             return False
         return not any(_is_in_the_way(name, other) for other, _ in self._names)

@@ -7,7 +7,7 @@ import subprocess
 
 from sdr.publish.groups import SIZE
 from tests.cli.commands import COMMAND, CommandTestCase
-from tests.images import Layout
+from tests.images import Layout, layer_tar, old_docker_archive, tar
 from tests.publish.trees import broken_references, snapshot, stale_documents
 
 
@@ -149,6 +149,26 @@ class PublishTests(CommandTestCase):
             tree = snapshot(self.root)
             self.assertEqual(broken_references(tree) + stale_documents(tree), [])
             self.root = self.folder / "again"
+
+    def test_few_open_files(self) -> None:
+        """Layers that have to be packed, or packed anew, do not use up the files that a process may have open."""
+        layout, archives, in_zstd = Layout(), [], []
+        contents = [bytes([number]) for number in range(30)]
+        layout.tag(layout.image(layers=[layout.layer({"a": each}, "zstd") for each in contents]))
+        zstd = layout.write(self.folder / "zstd")
+        for number in range(20):
+            path = self.folder / f"{number}.tar"
+            path.write_bytes(tar(old_docker_archive({"": [layer_tar({str(number): each}) for each in contents]})))
+            archives += [f"docker-archive:{path}", f"acme/archive:{number}"]
+            in_zstd += [f"oci:{zstd}", f"acme/zstd:{number}"]
+        for options, images in (([], archives), (["--schema2"], in_zstd)):
+            command = [*COMMAND, "publish", "-q", "--store", str(self.root), *options, *images]
+            done = subprocess.run(
+                ["sh", "-c", 'ulimit -n 300 && exec "$@"', "sh", *command], capture_output=True, text=True, check=False
+            )
+            self.assertEqual((done.returncode, done.stdout.count("\n")), (0, len(images) // 2), done.stderr)
+        tree = snapshot(self.root)
+        self.assertEqual(broken_references(tree) + stale_documents(tree), [])
 
     def test_names_that_exclude_each_other(self) -> None:
         """Of two repositories of which a directory holds one, the first is published and told, and the other fails."""

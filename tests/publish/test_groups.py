@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from sdr.publish.groups import COUNT, SIZE, Group
+from sdr.publish.groups import COUNT, FILES, SIZE, Group
 from sdr.publish.image import BadSource, Blob, Image, ImageManifest
 from sdr.publish.member import Wanted
 from sdr.registry.grammar import Digest
@@ -53,6 +53,12 @@ class GroupTests(SynchronousTestCase):
         first = Group()
         first.add(wanted("a", "1", size=2 * SIZE), {})
         self.assertEqual((len(first.wanted), first.late), (1, None))
+
+    def test_so_many_open_files(self) -> None:
+        """When so many files are open it is full."""
+        group = Group()
+        group.add(wanted("a", "1"), {})
+        self.assertEqual([group.takes("a", ["2"], FILES - 1), group.takes("a", ["2"], FILES)], [True, False])
 
     def test_a_tag_is_there_once(self) -> None:
         """What goes under a tag that one of them has, be it a further one, is for the next group: the last one wins."""
