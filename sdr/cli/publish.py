@@ -99,18 +99,17 @@ def publish(
 
     With --v1 the image is published for protocol v2 first. --if-tag guards only its tags there.
     """
-    waiting = deque((_Pair(source, target), *rest))
-    while waiting:
-        with run.writing(), ExitStack() as open_files:
-            group = Group(alone=also_v1)
+    waiting, group, open_files = deque((_Pair(source, target), *rest)), Group(alone=also_v1), ExitStack()
+    while waiting or group.wanted:
+        with run.writing(), open_files:
             sources = open_files.enter_context(Sources(run.jobs, run.report))
-            while waiting and group.takes(waiting[0].target[0], _tags(waiting[0], also)):
+            while waiting and group.takes(waiting[0].target[0], _tags(waiting[0], also), sources.open_files.count):
                 pair = waiting.popleft()
                 with group.opening():
                     image = sources.image(pair.source, platform)
                     more: dict[str, object] = {}
                     if schema2:
-                        image, more = _in_schema2(run, pair, image, open_files)
+                        image, more = _in_schema2(run, pair, image, sources.open_files)
                     group.add(Wanted(image, pair.target[0], _tags(pair, also)), more)
             publishes = _with_v1 if also_v1 else _publish
             published = publishes(run, group, if_tag)
@@ -118,6 +117,8 @@ def publish(
                 if not has_written:
                     of = f"{publication.name}:{publication.tag}: " if rest else ""
                     run.report.say(f"{of}already published, nothing written")
+            # What is for the next group is read then.
+            open_files = open_files.pop_all() if group.late and not group.failure else ExitStack()
         # Between the bars: a terminal may show both.
         for publication, _, more in published:
             if run.as_json:
@@ -126,6 +127,7 @@ def publish(
                 print_lines([str(publication)])
         if group.failure is not None:
             raise group.failure
+        group = group.late or Group(alone=also_v1)
 
 
 #: What was published, whether anything was written for it, and what more there is to say for scripts.

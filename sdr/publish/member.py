@@ -54,6 +54,8 @@ class Member:
             (manifest_key(name, each.digest), len(each.data)): each for each in image.manifests
         }
         self._own = dict.fromkeys(each for each in self._objects if each not in others)
+        #: Whether one before it brings along any of its manifests.
+        self.leans = any((manifest_key(name, each.digest), len(each.data)) not in self._own for each in image.manifests)
         self._present: set[str] = set()
         self._guessed: set[tuple[str, int]] = set()
 

@@ -1,7 +1,7 @@
 """Where images come from, by skopeo's names: ``docker-archive:FILE[:REF]``, ``oci:…``, ``oci-archive:…``."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,6 +13,7 @@ from sdr.publish.jobs import Jobs
 from sdr.publish.layout import Layout
 from sdr.publish.platforms import Platform
 from sdr.publish.progress import Report
+from sdr.publish.spool import OpenFiles
 
 TRANSPORTS = ("docker-archive", "oci", "oci-archive")
 
@@ -58,11 +59,13 @@ class Sources:
     """What images come from; several may come from one file or directory, which is opened once. Used in a ``with``.
 
     Blobs can be read until its end.
+
+    :ivar open_files: what is open until then; others may add to it.
     """
 
     def __init__(self, jobs: Jobs, report: Report) -> None:
         self._jobs, self._report = jobs, report
-        self._open = ExitStack()
+        self.open_files = OpenFiles()
         self._files: dict[tuple[str, str], Files] = {}
         self._layouts: dict[tuple[str, str], Layout] = {}
 
@@ -70,7 +73,7 @@ class Sources:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._open.close()
+        self.open_files.close()
 
     def image(self, source: Source, platform: Platform | None) -> Image:
         """Find the image that is meant and read its manifests.
@@ -80,7 +83,8 @@ class Sources:
         """
         place = (source.transport, source.path)
         if place not in self._files:
-            self._files[place] = self._open.enter_context(closing(_files(source)))
+            self._files[place] = _files(source)
+            self.open_files.callback(self._files[place].close)
         files = self._files[place]
         if source.transport == "docker-archive":
             return self._docker_archive(source, platform, files)
@@ -98,7 +102,7 @@ class Sources:
         if digest_in(source.ref) is not None:
             raise BadSource(f"{files.location}: an older docker-archive has no digests; name the image, or say @0")
         chosen = choose(choices(read_archived(files)), source.ref, files.location)
-        packing = Packing(files, self._open, self._jobs, self._report)
+        packing = Packing(files, self.open_files, self._jobs, self._report)
         return DockerArchive(files, packing, self._jobs).image(chosen, platform)
 
     def _layout(

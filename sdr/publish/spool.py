@@ -2,10 +2,31 @@
 
 import io
 import tempfile
-from typing import BinaryIO
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import BinaryIO, ParamSpec, TypeVar
 
 from sdr.publish.files import Slice
 from sdr.publish.image import PIECE, BadSource
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class OpenFiles(ExitStack):
+    """Closes files at its end, and knows how many they are. Files may be added by several threads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def callback(self, callback: Callable[P, T], /, *args: P.args, **kwds: P.kwargs) -> Callable[P, T]:
+        """Have a file closed."""
+        with self._lock:
+            self.count += 1
+            return super().callback(callback, *args, **kwds)
 
 
 class Spool:

@@ -2,11 +2,13 @@
 
 First come all blobs, then all manifests, the tags one after the other in the order of the images, and then the derived
 documents, each written once for all. So the order of :class:`sdr.tree.keys.Stage` holds for each image as if it were
-alone. Of the first that fails no tag is moved, nor of any after it; those before it are published.
+alone. Of the first that fails no tag is moved, nor of any after it, unless a collection takes away what it needs when
+the tags have moved; those before it are published.
 """
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from sdr.publish.expecting import Expected
 from sdr.publish.index import Index
@@ -42,6 +44,8 @@ class Together:
         self._store, self._jobs, self._report, self._if_tag = store, jobs, report, if_tag
         self._turns = Turns(jobs, len(wanted))
         self._all: list[Member] = []
+        #: The numbers of those of which something could not be written again.
+        self._lost: set[int] = set()
         seen: dict[tuple[str, int], None] = {}
         total = Total()
         for number, each in enumerate(wanted):
@@ -80,7 +84,8 @@ class Together:
                 break
             works += [(member.number, look) for look in (*(member.looks() if objects and is_alone else ()), *looks)]
         self._turns.run(works)
-        self._turns_of(lambda member: self._index.check(member.wanted.name, touched[member.wanted.name]))
+        # What only a later one needs is nothing that an earlier one fails for.
+        self._turns_of(lambda member: self._index.check(member.wanted.name, member.touched(member.wanted.tags)))
         self._turns_of(lambda member: member.naming.check())
         if objects and not is_alone:
             self._turns.run([(member.number, look) for member in self.members for look in self._looks(member)])
@@ -96,26 +101,51 @@ class Together:
     def write(self) -> None:
         """Write the blobs and the manifests that are not there."""
         self._turns.run([(member.number, put) for member in self.members for put in member.blobs()])
-        self._turns.run([(member.number, member.put_manifests) for member in self.members])
+        self._turns.run([(member.number, member.put_manifests) for member in self.members if not member.leans])
+        # What leads to what another brings along comes after it.
+        for member in self.members:
+            if member.leans:
+                self._turns.run([(member.number, member.put_manifests)])
 
     def name(self) -> None:
         """Let the tags name the manifests, which are there, and bring the derived documents level.
 
         :raise StoreError: if that fails for all of them.
         """
-        needed: dict[str, Callable[[], None]] = {}
-        for member in self.members:
-            needed = member.needed() | needed
-        if not needed:
+        members = self.members
+        if not members:
             return
-        if not all(member.naming.stand for member in self.members):
-            self._guard.keep(needed)
+        if not all(member.naming.stand for member in members):
+            self._keep(members)
         moved = self._move()
         keys = [key for member in moved for key in member.naming.keys]
         # Somebody may have begun to remove what nothing named until now, or the tags as they were.
-        while moved and self._guard.keep(needed, keys):
+        while moved and self._keep(members, keys):
             self._turns_of(lambda member: member.naming.move_again())
-        self._level(moved)
+        # What may not be whole is told of nowhere.
+        end = min(self._lost, default=len(self._all))
+        self._level([member for member in moved if member.number < end])
+
+    def _keep(self, members: Sequence[Member], keys: Sequence[str] = ()) -> bool:
+        """See to it that no collection takes away what these need; see :meth:`sdr.publish.marks.Guard.keep`."""
+        needed: dict[str, Callable[[], None]] = {}
+        for member in members:
+            # What several of them need is written for the first.
+            needed = {key: partial(self._write_again, member, put) for key, put in member.needed().items()} | needed
+        return self._guard.keep(needed, keys)
+
+    def _write_again(self, member: Member, put: Callable[[], None]) -> None:
+        """Write what a collection endangers, unless it is for one that has failed, and that no tag names by now."""
+        number = member.number
+        if number in self._lost or (number >= self._turns.end and not member.naming.named):
+            return
+        try:
+            put()
+        except Stopped:
+            raise
+        except Exception as error:
+            self._lost.add(number)
+            self._turns.fail(number, error)
 
     def _move(self) -> list[Member]:
         """Move the tags in their order, up to the first that fails; return those of which any has moved."""

@@ -5,8 +5,9 @@ import os
 import pty
 import subprocess
 
+from sdr.publish.groups import SIZE
 from tests.cli.commands import COMMAND, CommandTestCase
-from tests.images import Layout
+from tests.images import Layout, layer_tar, old_docker_archive, tar
 from tests.publish.trees import broken_references, snapshot, stale_documents
 
 
@@ -130,6 +131,54 @@ class PublishTests(CommandTestCase):
         self.assertEqual(json.loads(tree["v2/acme/n3/_repository.json"])["tags"]["1"][0], digest)
         out, err = self.publish(*images[:4])
         self.assertEqual((out.splitlines(), err.count(": already published, nothing written")), (lines[:2], 2))
+
+    def test_a_large_image(self) -> None:
+        """One that makes what is published together too large is published by itself, after those before it."""
+        layout = Layout()
+        large = layout.tag(layout.image({"large": bytes(SIZE)}, compression=""))["digest"]
+        other, digest = self.other()
+        archive = layout.write_docker_archive(self.folder / "large.tar", ["large"])
+        for source in (f"oci:{layout.write(self.folder / 'large')}", f"docker-archive:{archive}"):
+            out, err = self.publish(other, "acme/a:1", source, "acme/large:1", other, "acme/b:1")
+            told = [f"acme/a:1@{digest}", f"acme/large:1@{large}", f"acme/b:1@{digest}"]
+            self.assertEqual(out.splitlines(), told)
+            keys = [line.split()[1] for line in err.splitlines() if line.startswith("written")]
+            where = [keys.index(f"v2/{name}/tags/list") for name in ("acme/a", "acme/large", "acme/b")]
+            self.assertEqual(where, sorted(where))
+            self.assertLess(where[0], keys.index(f"v2/acme/large/manifests/{large}"))
+            tree = snapshot(self.root)
+            self.assertEqual(broken_references(tree) + stale_documents(tree), [])
+            self.root = self.folder / "again"
+
+    def test_few_open_files(self) -> None:
+        """Layers that have to be packed, or packed anew, do not use up the files that a process may have open."""
+        layout, archives, in_zstd = Layout(), [], []
+        contents = [bytes([number]) for number in range(30)]
+        layout.tag(layout.image(layers=[layout.layer({"a": each}, "zstd") for each in contents]))
+        zstd = layout.write(self.folder / "zstd")
+        for number in range(20):
+            path = self.folder / f"{number}.tar"
+            path.write_bytes(tar(old_docker_archive({"": [layer_tar({str(number): each}) for each in contents]})))
+            archives += [f"docker-archive:{path}", f"acme/archive:{number}"]
+            in_zstd += [f"oci:{zstd}", f"acme/zstd:{number}"]
+        for options, images in (([], archives), (["--schema2"], in_zstd)):
+            command = [*COMMAND, "publish", "-q", "--store", str(self.root), *options, *images]
+            done = subprocess.run(
+                ["sh", "-c", 'ulimit -n 300 && exec "$@"', "sh", *command], capture_output=True, text=True, check=False
+            )
+            self.assertEqual((done.returncode, done.stdout.count("\n")), (0, len(images) // 2), done.stderr)
+        tree = snapshot(self.root)
+        self.assertEqual(broken_references(tree) + stale_documents(tree), [])
+
+    def test_names_that_exclude_each_other(self) -> None:
+        """Of two repositories of which a directory holds one, the first is published and told, and the other fails."""
+        for number, other in enumerate(("a/manifests/x", "a/tags/list")):
+            self.root = self.folder / f"names{number}"
+            out, err = self.publish("-q", self.source, "a:x", self.source, f"{other}:y", code=1)
+            self.assertEqual((out, err.count("\n")), (f"a:x@{self.digest}\n", 1))
+            tree = snapshot(self.root)
+            self.assertEqual(broken_references(tree) + stale_documents(tree), [])
+            self.assertEqual([key for key in tree if key.startswith(f"v2/{other}/") and not key.endswith("/x")], [])
 
     def test_several_images_are_checked_first(self) -> None:
         """Every argument is read before the first image is published; each wrong one is one line."""

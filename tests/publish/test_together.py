@@ -2,13 +2,16 @@
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sdr.publish.expecting import Expected
 from sdr.publish.image import BadSource
 from sdr.publish.jobs import Jobs
+from sdr.publish.marks import Marks
 from sdr.publish.progress import Silent
 from sdr.publish.publisher import Publication
 from sdr.publish.rebuilding import Rebuilding
@@ -16,6 +19,8 @@ from sdr.publish.refused import Refused
 from sdr.registry.grammar import Digest
 from sdr.stores.interface import ANY_VERSION, AnyVersion, Body, Bytes, NotReachable, Stat, Store
 from sdr.tree.headers import TAGS_HEADERS, Headers
+from sdr.tree.keys import referrers_key
+from sdr.tree.marks import Mark, State, candidate, mark_key
 from tests.publish.interleaving import Interleaving
 from tests.publish.publishing import NAME, MemoryTestCase
 from tests.publish.test_collection import collect
@@ -57,6 +62,24 @@ class Broken(MemoryStore):
         return super().put(key, body, headers, replaces=replaces)
 
 
+class Slow(MemoryStore):
+    """A store that takes a while for one key, and cannot write it in the end if it is bad."""
+
+    def __init__(self, key: str, *, bad: bool) -> None:
+        super().__init__()
+        self._key, self._bad = key, bad
+        self.puts: list[str] = []
+
+    def put(self, key: str, body: Body, headers: Headers, *, replaces: str | AnyVersion | None = ANY_VERSION) -> str:
+        """Write, or fail."""
+        if key == self._key:
+            time.sleep(0.2)
+            if self._bad:
+                raise NotReachable(self.location, key, "the connection was lost")
+        self.puts.append(key)
+        return super().put(key, body, headers, replaces=replaces)
+
+
 class GoneStore(FailingStore):
     """Another store, which cannot be written to any more from the N-th write on."""
 
@@ -76,6 +99,16 @@ class TogetherCase(MemoryTestCase):
     ) -> tuple[list[Publication], Exception | None]:
         """Publish into the store."""
         return publish_all(self.store, self.path, group, if_tag=if_tag, jobs=jobs)
+
+    @contextmanager
+    def spoiled(self, ref: str) -> Iterator[str]:
+        """Do so as long as this lasts."""
+        before = {file: file.read_bytes() for file in (self.path / "blobs" / "sha256").iterdir()}
+        try:
+            yield self.spoil(ref)
+        finally:
+            for file, data in before.items():
+                file.write_bytes(data)
 
     def spoil(self, ref: str) -> str:
         """Let the last layer of an image be other bytes of the same length; return its key in a store."""
@@ -163,6 +196,16 @@ class TogetherTests(TogetherCase):
             return 3 if is_referrers or found == 4 else found
 
         self.assertEqual([stage(key) for key in puts], sorted(stage(key) for key in puts))
+
+    def test_a_child_of_another(self) -> None:
+        """An index comes after its children, also those that an image before it brings along, and however slowly."""
+        child, index = (f"v2/{NAME}/manifests/{self.digests[ref]}" for ref in ("image", "index"))
+        for bad in (False, True):
+            self.store = store = Slow(child, bad=bad)
+            published, _ = self.together([(NAME, "1", "image"), (NAME, "2", "index"), (NAME, "3", "other")], jobs=8)
+            self.assertEqual(len(published), 0 if bad else 3)
+            self.assertEqual(broken_references(snapshot_of(store)), [])
+            self.assertEqual([key for key in store.puts if key in (child, index)], [] if bad else [child, index])
 
     def test_what_has_another_size_is_mended(self) -> None:
         """A blob or a manifest that something else has cut is written again, also where the repository is new."""
@@ -270,6 +313,91 @@ class FirstFailureTests(TogetherCase):
         self.assertEqual([each.tag for each in published], ["1"])
         self.assertIn("acme/other/tags/list", str(failure))
         self.assertEqual(tags_in(self.store), {(NAME, "1")})
+
+    def test_a_malformed_document_of_a_later_one(self) -> None:
+        """What only a later image of the same repository needs is no reason to refuse an earlier one."""
+        for jobs in (1, 8):
+            self.store = MemoryStore()
+            key = referrers_key(NAME, self.digests["index"])
+            self.store.put(key, Bytes(b"?"), TAGS_HEADERS)
+            published, failure = self.together([(NAME, "1", "image"), (NAME, "sig", "signature")], jobs=jobs)
+            self.assertEqual([each.tag for each in published], ["1"])
+            self.assertIn(key, str(failure))
+            self.assertEqual(tags_in(self.store), {(NAME, "1")})
+            self.store.delete(key)
+            self.tree()
+
+    def mark(self, key: str) -> None:
+        """Mark what is there for deletion."""
+        stat = self.store.head(key)
+        assert stat is not None
+        Marks(self.store).write(mark_key("x"), Mark(State.MARKED, 0.0, False, {key: candidate(stat)}))
+
+    def test_a_marked_layer(self) -> None:
+        """A layer that is there, is to be collected, and cannot be written anew as its source has it."""
+        for jobs in (1, 8):
+            self.store = MemoryStore()
+            publish_all(self.store, self.path, [("acme/other", "0", "other")])
+            with self.spoiled("other") as key:
+                self.mark(key)
+                published, failure = self.together(jobs=jobs)
+            self.assertIsInstance(failure, BadSource)
+            self.assertEqual([each.tag for each in published], ["1"])
+            self.assertEqual(tags_in(self.store), {("acme/other", "0"), (NAME, "1")})
+            self.tree()
+
+    def test_a_layer_marked_late(self) -> None:
+        """The same when the tags have moved: those before it are told of, and in the lists; the others are not."""
+        puts = MemoryStore.put
+
+        def put(store: MemoryStore, key: str, *arguments: Any, **options: Any) -> str:
+            version = puts(store, key, *arguments, **options)
+            if key == f"v2/{NAME}/manifests/2":
+                self.mark(layer)
+            return version
+
+        for jobs in (1, 8):
+            self.store = MemoryStore()
+            publish_all(self.store, self.path, [("acme/other", "0", "other")])
+            with self.spoiled("other") as layer:
+                self.patch(MemoryStore, "put", put)
+                published, failure = self.together(jobs=jobs)
+                self.patch(MemoryStore, "put", puts)
+            self.assertIsInstance(failure, BadSource)
+            self.assertEqual([each.tag for each in published], ["1"])
+            tree = snapshot_of(self.store)
+            self.assertEqual(broken_references(tree), [])
+            self.assertEqual(json.loads(tree[f"v2/{NAME}/tags/list"])["tags"], ["1", "2"])
+            self.assertEqual(json.loads(tree["v2/acme/other/tags/list"])["tags"], ["0"])
+            self.together()
+            self.tree()
+
+    def test_a_swept_layer_of_a_later_one(self) -> None:
+        """What was swept when the tags had moved is written again also for those after one that fails then."""
+        puts = MemoryStore.put
+
+        def put(store: MemoryStore, key: str, *arguments: Any, **options: Any) -> str:
+            version = puts(store, key, *arguments, **options)
+            if key == f"v2/{NAME}/manifests/2":
+                blobs = [each for each in store.objects if each.startswith("blobs/")]
+                found = {each: candidate(stat) for each in blobs if (stat := store.head(each))}
+                Marks(store).write(mark_key("x"), Mark(State.SWEPT, 0.0, False, found))
+                for each in blobs:
+                    store.delete(each)
+            return version
+
+        group = [(NAME, "1", "image"), ("acme/other", "1", "other"), (NAME, "2", "index")]
+        for jobs in (1, 8):
+            self.store = MemoryStore()
+            publish_all(self.store, self.path, [("acme/other", "0", "other")])
+            with self.spoiled("other"):
+                self.patch(MemoryStore, "put", put)
+                published, failure = self.together(group, jobs=jobs)
+                self.patch(MemoryStore, "put", puts)
+            self.assertIsInstance(failure, BadSource)
+            self.assertEqual([each.tag for each in published], ["1"])
+            broken = broken_references(snapshot_of(self.store))
+            self.assertEqual([each for each in broken if not each.startswith("v2/acme/other/")], [])
 
 
 class DyingTests(TogetherCase):
