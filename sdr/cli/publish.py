@@ -97,7 +97,8 @@ def publish(
     each of them; standard output has a line for each, in their order, as soon as it is published, with --json an object
     a line. The first that fails ends the command.
 
-    With --v1 the image is published for protocol v2 first. --if-tag guards only its tags there.
+    With --v1 the image is published for protocol v2 first, and told even if protocol v1 then fails. --if-tag guards
+    only its tags for protocol v2.
     """
     waiting, group, open_files = deque((_Pair(source, target), *rest)), Group(alone=also_v1), ExitStack()
     while waiting or group.wanted:
@@ -160,9 +161,15 @@ def _with_v1(run: Run, group: Group, if_tag: Expected | None) -> list[_Published
         publishing = V1Publishing(run.store, run.jobs, run.report, wanted.name)
         chain = publishing.check(wanted.image)
         for publication, has_written, more in _publish(run, group, if_tag):
-            for_v1 = publishing.publish(chain, wanted.tags)
-            has_written |= bool(for_v1.account.written)
-            found.append((publication, has_written, more | {"v1": v1_result(for_v1)}))
+            try:
+                for_v1 = publishing.publish(chain, wanted.tags)
+            except Exception as error:
+                # Its tags have moved for protocol v2: that is told, and then what has failed.
+                group.failure = error
+                found.append((publication, True, more))
+            else:
+                has_written |= bool(for_v1.account.written)
+                found.append((publication, has_written, more | {"v1": v1_result(for_v1)}))
     return found
 
 

@@ -60,5 +60,8 @@ class _BarTask:
         self._bars.advance(self._task, size)
 
     def ended(self, outcome: str) -> None:
-        self._bars.remove(self._task)
+        self.dropped()
         self._bars.say(f"{outcome:<7}  {self._label}  {readable(self._size)}")
+
+    def dropped(self) -> None:
+        self._bars.remove(self._task)

@@ -42,11 +42,11 @@ class Jobs:
 
     def go_on(self) -> None:
         """Return, unless this work has become useless; see :class:`Stoppable`."""
-        if self._stop.is_set():
+        if self._stop.is_set() or self._interrupted.is_set():
             raise Stopped
 
     def run(self, work: Callable[[T], R], things: Iterable[T]) -> list[R]:
-        """Do it for each, and return the results in the same order.
+        """Do it for each, and return the results in the same order; a failure of an earlier run is no matter.
 
         :raise Exception: the first failure; by then nothing is under way any more.
         """
@@ -60,8 +60,11 @@ class Jobs:
             self._inside.now = True
             return begin(thing)
 
-        all_things = list(things)
-        if len(all_things) < 2 or self._count == 1 or getattr(self._inside, "now", False):
+        all_things, is_inside = list(things), getattr(self._inside, "now", False)
+        if not is_inside:
+            # What failed before is over, and whoever goes on after it does so on purpose.
+            self._stop.clear()
+        if len(all_things) < 2 or self._count == 1 or is_inside:
             # One at a time needs no threads, and threads of threads would be more than were asked for.
             try:
                 return [begin(thing) for thing in all_things]

@@ -16,6 +16,10 @@ class Task(Protocol):
         """End it; ``outcome`` is what became of it, such as ``written``."""
         ...
 
+    def dropped(self) -> None:
+        """End it without a word: whoever made nothing of it tells why."""
+        ...
+
 
 class Report(Protocol):
     """What is told of a publish. Thread-safe; used in a ``with``."""
@@ -57,6 +61,9 @@ class Silent:
         """Count nothing."""
 
     def ended(self, outcome: str) -> None:
+        """End, silently."""
+
+    def dropped(self) -> None:
         """End, silently."""
 
 

@@ -69,7 +69,11 @@ class Writing:
         """Write an object and return its version; see :meth:`sdr.stores.interface.Store.put`."""
         self._jobs.go_on()
         task = self._report.begin(key, body.size)
-        version = self._store.put(key, Watched(body, task.moved, self._jobs), headers, replaces=replaces)
+        try:
+            version = self._store.put(key, Watched(body, task.moved, self._jobs), headers, replaces=replaces)
+        except BaseException:
+            task.dropped()
+            raise
         task.ended("written")
         with self._lock:
             self._written.append(key)

@@ -221,8 +221,8 @@ class Container:
                     break
                 yield entry
             else:
-                # Fewer than were asked for are the last ("Page through large lists of containers or objects").
-                if len(page) < int(query.get("limit", 1)):
+                # A page that is not full is Swift's last, but a Ceph gateway may give one though there is more.
+                if not page:
                     return
             if limit is None:
                 # There are many: as many at once as the server likes, until there are none.

@@ -4,11 +4,17 @@ import json
 import os
 import pty
 import subprocess
+from tarfile import TarInfo
 
 from sdr.publish.groups import SIZE
 from tests.cli.commands import COMMAND, CommandTestCase
 from tests.images import Layout, layer_tar, old_docker_archive, tar
 from tests.publish.trees import broken_references, snapshot, stale_documents
+
+
+def without_layer(members: list[tuple[TarInfo, bytes]], layer: bytes) -> list[tuple[TarInfo, bytes]]:
+    """Return the members of an archive with other bytes, of the same length, for a layer."""
+    return [(info, b"\1" * len(data) if data == layer else data) for info, data in members]
 
 
 class PublishTests(CommandTestCase):
@@ -118,6 +124,20 @@ class PublishTests(CommandTestCase):
         self.assertEqual((any("acme/other" in key for key in tree), stale_documents(tree)), (False, []))
         out, _ = self.publish("-q", "--if-tag=absent", other, "acme/other", other, "acme/app", code=1)
         self.assertEqual(out, f"acme/other:latest@{digest}\n")
+
+    def test_one_of_several_cannot_be_opened(self) -> None:
+        """Those before one whose layers are packed when it is opened, and are wrong, are published all the same."""
+        layers = [layer_tar({"a": b"a"}), layer_tar({"b": b"b"})]
+        wrong = self.folder / "wrong.tar"
+        wrong.write_bytes(tar(without_layer(old_docker_archive({"app:1.0": layers}), layers[1])))
+        for jobs in (1, 8):
+            target = f"acme/app:{jobs}"
+            images = [self.source, target, f"docker-archive:{wrong}", "acme/wrong"]
+            out, err = self.publish("-q", f"--jobs={jobs}", *images, code=1)
+            self.assertEqual((out, err.count("\n")), (f"{target}@{self.digest}\n", 1), err)
+            self.assertIn(str(wrong), err)
+        tree = snapshot(self.root)
+        self.assertEqual(broken_references(tree) + stale_documents(tree), [])
 
     def test_many_images(self) -> None:
         """More than are published together are told in their order; of one tag the last one wins."""

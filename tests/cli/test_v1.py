@@ -72,6 +72,26 @@ class PublishTests(V1TestCase):
         self.assertEqual(self.tags(tree), {"latest": self.ids["linux/amd64"]})
         self.assertIn("repositories/library/other/tag_latest", tree)
 
+    def test_failed_after_the_tags_moved(self) -> None:
+        """Where only protocol v1 fails, what is published for v2 is told before the one line, and is whole."""
+        self.root.mkdir()
+        (self.root / "images").write_text("in the way")
+        other = ("other", self.source, "more")
+        for arguments in ((), ("--json",)):
+            out, err = self.publish("-q", "--v1", *arguments, self.several, "acme/app", self.source, *other, code=1)
+            if arguments:
+                result = json.loads(out)
+                self.assertEqual((result["digest"], "v1" in result), (self.index, False))
+            else:
+                self.assertEqual(out, f"acme/app:latest@{self.index}\n")
+            self.assertRegex(err, r"\Asdr: error: [^\n]+\n\Z")
+        _, err = self.publish("--v1", self.several, "acme/app", code=1)
+        self.assertNotIn("nothing written", err)
+        tree = snapshot(self.root)
+        self.assertNotIn("v2/library/other/manifests/latest", tree)
+        del tree["images"]
+        self.assertEqual(broken_references(tree) + stale_documents(tree), [])
+
     def test_refused(self) -> None:
         """What protocol v1 cannot carry is refused with one line before anything is written."""
         layout = Layout()

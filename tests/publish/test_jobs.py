@@ -41,6 +41,45 @@ class JobsTests(SynchronousTestCase):
         self.assertLess(len(begun), 5)
         self.assertRaises(Stopped, jobs.go_on)
 
+    def test_going_on_after_a_failure(self) -> None:
+        """What is begun after a failure is not stopped by it, whether in threads or not; an interruption stops all."""
+
+        def fail(each: int) -> None:
+            raise ZeroDivisionError
+
+        for count, things in ((1, range(3)), (2, range(1)), (2, range(3))):
+            jobs = Jobs(count)
+            self.assertRaises(ZeroDivisionError, jobs.run, fail, things)
+            jobs.run(lambda _, jobs=jobs: jobs.go_on(), things)  # type: ignore[misc]
+            jobs.go_on()
+            jobs.stop()
+            self.assertRaises(Stopped, jobs.run, fail, things)
+            self.assertRaises(Stopped, jobs.go_on)
+
+    def test_a_failure_within_stops_those_beside(self) -> None:
+        """What fails for one of many things within a thread stops the other threads, whatever they begin meanwhile."""
+        jobs, both = Jobs(2), threading.Barrier(2, timeout=30)
+        stopped = []
+
+        def fail(each: int) -> None:
+            raise ZeroDivisionError
+
+        def work(each: int) -> None:
+            both.wait()
+            if each == 0:
+                jobs.run(fail, range(3))
+            try:
+                # A run of its own, again and again, does not forget the failure beside it.
+                for _ in range(20_000):
+                    jobs.run(lambda _: jobs.go_on(), range(3))
+                    time.sleep(0.001)
+            except Stopped:
+                stopped.append(each)
+                raise
+
+        self.assertRaises(ZeroDivisionError, jobs.run, work, range(2))
+        self.assertEqual(stopped, [1])
+
     def test_stopped(self) -> None:
         """From outside, too, what is under way is stopped and what has not begun is not begun."""
         jobs, begun = Jobs(2), []

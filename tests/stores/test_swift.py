@@ -20,6 +20,7 @@ from sdr.stores.swift_credentials import NoCredentials, login
 from sdr.stores.swift_errors import broken, refusal
 from sdr.tree.headers import LISTS_HEADERS
 from tests.directories import new_directory
+from tests.stores.short_swift import ShortSwift
 from tests.stores.wire import Asked, Told, Wire
 
 V1 = {"ST_AUTH": "http://swift/auth/v1.0", "ST_USER": "test:tester", "ST_KEY": "testing"}
@@ -231,6 +232,30 @@ class SwiftStoreTests(SynchronousTestCase):
         """A 412 for another reason than a condition is told as it is."""
         store = self.faced_with(Told(412, body=b"no"))
         self.assertEqual(str(self.assertRaises(StoreError, store.get, "a")), "swift://c/p: a: answered 412 Odd: no")
+
+    def test_short_pages(self) -> None:
+        """A listing goes on after a page that is not full, to one that is empty."""
+        swift = ShortSwift(2)
+        store = swift.store()
+        names = ["a", "b", "c/1", "c/2", "d"]
+        for name in names:
+            store.put(name, Bytes(b"1"), LISTS_HEADERS)
+        for delimiter, wanted, pages in (("", names, 4), ("/", ["a", "b", "c/", "d"], 3)):
+            swift.pages = 0
+            found = [one if isinstance(one, str) else one.key for one in store.list("", delimiter=delimiter)]
+            self.assertEqual((found, swift.pages), (wanted, pages))
+        swift.pages = 0
+        self.assertEqual((list(store.list("none")), swift.pages), ([], 1))
+
+    def test_segments_in_short_pages(self) -> None:
+        """All segments of an upload that was given up are removed, however few of them a page tells."""
+        swift = ShortSwift(2)
+        store = swift.store()
+        for number in range(5):
+            swift(Asked("PUT", f"http://swift/v1/AUTH_test/c/_segments/a/2000/{number:08}", {}, b"1"))
+        self.assertEqual(list(store.abandoned()), ["a"])
+        store.delete("a")
+        self.assertEqual(swift.objects, {})
 
     def test_redirected(self) -> None:
         """A redirect is not taken for success."""
