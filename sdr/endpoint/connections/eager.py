@@ -61,8 +61,13 @@ class EagerServer(Server):
 
 
 def at_once(transport: Any) -> Callable[[bytes], None]:
-    """Return what writes to a transport, at once where it can."""
-    found: Callable[[bytes], None] = getattr(transport, "write_at_once", None) or transport.write
+    """Return what writes to a transport, at once where it can.
+
+    It has to be the transport's own: Twisted's wrappers, its TLS among them, pass on what they have not themselves.
+    """
+    if isinstance(transport, EagerServer):
+        return transport.write_at_once
+    found: Callable[[bytes], None] = vars(transport).get("write_at_once") or transport.write
     return found
 
 

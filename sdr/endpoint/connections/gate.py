@@ -9,6 +9,7 @@ from twisted.internet.interfaces import (
     IDelayedCall,
     IProtocol,
     IProtocolFactory,
+    IProtocolNegotiationFactory,
     IPushProducer,
     IReactorTime,
     ITransport,
@@ -204,6 +205,7 @@ class Gated(ProtocolWrapper):
             wrapped.connectionLost(reason)
 
 
+@implementer(IProtocolNegotiationFactory)
 class Gate(WrappingFactory[Gated]):
     """The factory to listen with, around the one that speaks TLS or HTTP.
 
@@ -241,6 +243,11 @@ class Gate(WrappingFactory[Gated]):
             return None
         wrapped = self.wrappedFactory.buildProtocol(addr)
         return None if wrapped is None else Gated(self, wrapped)
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Return what is spoken behind the gate, for Twisted's TLS before it: clients offer protocols, and need one."""
+        inside: Any = self.wrappedFactory
+        return list(inside.acceptableProtocols()) if IProtocolNegotiationFactory.providedBy(inside) else [b"http/1.1"]
 
     def registerProtocol(self, p: Gated) -> None:
         """Do nothing: a connection is counted when it is made."""
