@@ -254,7 +254,7 @@ class OutageTests(SynchronousTestCase):
         self.swift.stop()
         self.assert_pulls()
         self.restart()
-        self.assertIn("starting from the saved catalog", self.endpoint.log())
+        until(lambda: "starting from the saved catalog" in self.endpoint.log(), "it starts from the saved catalog")
         self.assertEqual(self.endpoint.digest(MULTI, "1.0"), samples().multi.digest)
         self.assert_pulls()
 
