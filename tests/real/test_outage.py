@@ -72,7 +72,7 @@ class StoreOutageTests(SynchronousTestCase):
         again = self.start(f"--state-dir={self.state}")
         # What was kept, and not the CDN alone: HEAD of the tag is answered by the endpoint itself.
         self.assertTrue(again.knows("acme/asked-for", "1.0"))
-        self.assertIn("starting from the saved catalog", again.log())
+        until(lambda: "starting from the saved catalog" in again.log(), "it starts from the saved catalog")
         self.assert_pulls(again, dockerd(), containerd(), Podman(), Skopeo())
 
     def test_pulls_go_on_after_a_restart_that_kept_nothing(self) -> None:
