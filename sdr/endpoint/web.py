@@ -68,11 +68,15 @@ class Questions(Resource):
             self._answer_later(request, question, got)
         return NOT_DONE_YET
 
+    def look(self, question: Question, lookup: Lookup[Any]) -> Deferred[Answer]:
+        """Answer after looks at the store, of which this is the first. It fails only if it is cancelled."""
+        deciding: Deferred[Answer] = Deferred.fromCoroutine(self._decide(question, lookup))
+        return deciding.addErrback(self._failed, question)
+
     def _answer_later(self, request: Request, question: Question, lookup: Lookup[Any]) -> None:
-        deciding = Deferred.fromCoroutine(self._decide(question, lookup))
+        deciding = self.look(question, lookup)
         request.notifyFinish().addErrback(lambda _: deciding.cancel())
-        deciding.addErrback(self._failed, question)
-        deciding.addCallback(lambda got: None if got is None else write(request, got))
+        deciding.addCallbacks(lambda got: write(request, got), lambda left: left.trap(CancelledError))
 
     async def _decide(self, question: Question, lookup: Lookup[Any]) -> Answer:
         asked = _Asked(self.knowledge)
@@ -83,9 +87,9 @@ class Questions(Resource):
                 return got
             lookup = got
 
-    def _failed(self, failure: Failure, question: Question) -> Answer | None:
+    def _failed(self, failure: Failure, question: Question) -> Answer:
         if failure.check(CancelledError):  # the client has left
-            return None
+            failure.raiseException()
         self._log.failure("cannot answer {path}", failure, path=question.path)
         return finished(question, error(INTERNAL))
 

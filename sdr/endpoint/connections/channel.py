@@ -131,8 +131,14 @@ class Channel(HTTPChannel):
         return True
 
     def _answer(self, head: bytes) -> bool:
-        """Answer a request in another way than Twisted's, and tell whether that was done; there is none here."""
+        """Answer a request in another way than Twisted's, and tell whether that is done; there is none here."""
         return False
+
+    def _answer_later(self) -> None:
+        """Take a request as received, for :meth:`_answer_with` to end: no clock runs meanwhile."""
+        self._receiving, self._answering, self._blank = False, True, False
+        self._connections.works(self)
+        self.setTimeout(None)
 
     def _answer_with(self, response: bytes, *, last: bool) -> None:
         """Write a whole answer, and be ready for the next request, or end; the clock that runs goes on."""
@@ -196,9 +202,13 @@ class Channel(HTTPChannel):
 
     def requestDone(self, request: Request) -> None:
         """Be ready for the next request."""
-        self._answering = False
         self._answered += 1
         super().requestDone(request)
+        self._is_answered()
+
+    def _is_answered(self) -> None:
+        """Go on after an answer that did not come at once."""
+        self._answering = False
         if not self._over:
             if self._full:
                 self.setTimeout(None)  # until the answer has left, which is another's clock
@@ -230,7 +240,8 @@ class Channel(HTTPChannel):
         self._draining = True
         if self._answering:
             self.persistent = 0
-            self.requests[0].responseHeaders.setRawHeaders(b"Connection", [b"close"])
+            for request in self.requests:
+                request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
         elif not (self._answered or self._receiving or self._over):
             # It may be on its way, and no client asks again what the first request of a connection did not get.
             self.setTimeout(min(FIRST_REQUEST_SECONDS, self._limits.request_seconds))

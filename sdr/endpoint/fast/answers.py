@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from twisted.internet.defer import Deferred
+
 from sdr.catalog.lookups import Lookup
 from sdr.endpoint.admin.routes import route_of
+from sdr.endpoint.answer import Answer
 from sdr.endpoint.answers import answer
 from sdr.endpoint.connections.limits import Limits
 from sdr.endpoint.fast.prepared import Prepared, prepare
 from sdr.endpoint.fast.recognition import Fields, question_of, read_fields, read_line
 from sdr.endpoint.fast.standing import Knowing, Standing, Standings, Witness
 from sdr.endpoint.rules import Rules
-from sdr.registry.questions import read_path
+from sdr.registry.questions import Question, read_path
 
 #: The most bytes of an answer that is kept.
 LARGEST = 64 * 1024
@@ -43,6 +46,30 @@ class Asked(Protocol):
     def rules(self) -> Rules:
         """What an operator decided."""
         ...
+
+    def look(self, question: Question, lookup: Lookup[Any]) -> Deferred[Answer]:
+        """Answer after looks at the store, of which this is the first; it does not fail."""
+        ...
+
+
+class Due:
+    """A question that is answered after looks at the store, once for all who ask it meanwhile.
+
+    :param asked: what is the same for all of them: what their headers say, and the first line of the request.
+    :param lookup: the first look.
+    :param standing: of the repository that it is about.
+    """
+
+    __slots__ = ("asked", "lookup", "question", "standing", "waiting")
+
+    def __init__(
+        self, asked: tuple[tuple[str, ...], bytes], question: Question, lookup: Lookup[Any], standing: Standing
+    ) -> None:
+        self.asked = asked
+        self.question = question
+        self.lookup = lookup
+        self.standing = standing
+        self.waiting: list[Deferred[Prepared]] = []
 
 
 class Kept:
@@ -120,9 +147,12 @@ class FastAnswers:
         self._clients: dict[bytes, Client] = {}
         self._kept: dict[tuple[str, str, str, str], dict[bytes, Kept]] = {}
         self._bytes = 0
+        self._due: dict[tuple[tuple[str, ...], bytes], Due] = {}
 
-    def find(self, head: bytes, now: float) -> tuple[Prepared, Fields] | None:
-        """Return the answer to a request and what its headers say; nothing if it must go the other way.
+    def find(self, head: bytes, now: float) -> tuple[Prepared | Due, Fields] | None:
+        """Return the answer to a request, or what must be looked at first, and what its headers say.
+
+        There is nothing if it must go the other way.
 
         :param head: whole, with its empty line, and not larger than the limit.
         :param now: seconds of the clock.
@@ -162,7 +192,27 @@ class FastAnswers:
         client = self._clients[rest] = Client(fields, self._kept.setdefault(fields.asked, {}))
         return client
 
-    def _decide(self, client: Client, line: bytes, now: float) -> Prepared | None:
+    def look(self, due: Due) -> Deferred[Prepared]:
+        """Return the answer to a question after the looks that it takes."""
+        answered: Deferred[Prepared] = Deferred()
+        due.waiting.append(answered)
+        if len(due.waiting) == 1:
+            self._due[due.asked] = due
+            question = due.question
+            looking = self._grounds.questions.look(question, due.lookup)
+            looking.addCallback(_prepare, question).addBoth(self._looked, due)
+        return answered
+
+    def _looked(self, result: Any, due: Due) -> None:
+        if self._due.get(due.asked) is due:
+            del self._due[due.asked]
+        for answered in due.waiting:
+            answered.callback(result)
+
+    def _decide(self, client: Client, line: bytes, now: float) -> Prepared | Due | None:
+        due = self._due.get((client.fields.asked, line))
+        if due is not None and due.standing.holds:
+            return due
         asked = read_line(line, self._limits)
         if asked is None:
             return None
@@ -173,8 +223,8 @@ class FastAnswers:
         except Exception:
             return None  # the other way meets it too, and says so
         if isinstance(got, Lookup):
-            return None
-        prepared = prepare(got, question.method, route_of(read_path(question.path)))
+            return Due((client.fields.asked, line), question, got, self._grounds.standings.of(witness.name))
+        prepared = _prepare(got, question)
         if now < witness.until and prepared.weight <= LARGEST:
             self._keep(client, line, Kept(prepared, self._grounds.standings.of(witness.name), witness.until))
         return prepared
@@ -193,4 +243,9 @@ class FastAnswers:
         self._snapshot, self._state, self._rules = lists.snapshot, lists.state, self._grounds.questions.rules
         self._clients.clear()
         self._kept.clear()
+        self._due.clear()
         self._bytes = 0
+
+
+def _prepare(got: Answer, question: Question) -> Prepared:
+    return prepare(got, question.method, route_of(read_path(question.path)))

@@ -2,8 +2,13 @@
 
 from collections.abc import Iterator
 from math import inf
+from typing import cast
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime, ITCPTransport
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.http import datetimeToString
 
 from sdr.endpoint.access import Access
@@ -52,11 +57,14 @@ class FastWay:
 class FastChannel(Channel):
     """A connection with a fast way."""
 
+    _failures = Logger()
+
     def __init__(self, connections: Connections, way: FastWay) -> None:
         super().__init__(connections)
         self._way = way
         self._answers = way.answers["http"]
         self._answered_at = self._queued_at = -inf
+        self._looking: Deferred[Prepared] | None = None
 
     def connectionMade(self) -> None:
         """Begin."""
@@ -79,6 +87,13 @@ class FastChannel(Channel):
         ):
             super().dataReceived(data)
 
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Wait for no look any more."""
+        looking, self._looking = self._looking, None
+        if looking is not None:
+            looking.cancel()
+        super().connectionLost(reason)
+
     def timeoutConnection(self) -> None:
         """End, unless there was an answer lately: winding up the clock for each would be a good part of its cost."""
         left = self._answered_at + self._limits.idle_seconds - self._way.seconds()
@@ -88,29 +103,48 @@ class FastChannel(Channel):
             super().timeoutConnection()
 
     def _answer(self, head: bytes) -> bool:
-        """Answer a request the fast way, and tell whether that could be done."""
-        way = self._way
-        began = way.seconds()
+        """Answer a request the fast way, at once or after a look at the store; tell whether that can be done."""
+        began = self._way.seconds()
         found = self._answers.find(head, began)
         if found is None:
             return False
-        prepared, fields = found
-        if not 0.0 <= began - way.second < 1.0:
-            way.tick(int(began))
-        request_id = next(way.ids)
+        got, fields = found
+        request_id = next(self._way.ids)
+        if isinstance(got, Prepared):
+            self._send(got, head, fields, request_id, began, began)
+        else:
+            self._answer_later()
+            self._looking = looking = self._answers.look(got)
+            looking.addCallback(self._answer_at_last, head, fields, request_id, began)
+            looking.addErrback(self._fail)
+        return True
+
+    def _answer_at_last(self, prepared: Prepared, head: bytes, fields: Fields, request_id: str, began: float) -> None:
+        self._looking = None
+        self._send(prepared, head, fields, request_id, began, self._way.seconds())
+        self._is_answered()
+
+    def _fail(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):  # the client has left
+            self._failures.failure("cannot answer", failure)
+            cast(ITCPTransport, self.transport).abortConnection()
+
+    def _send(self, prepared: Prepared, head: bytes, fields: Fields, request_id: str, began: float, now: float) -> None:
+        way = self._way
+        if not 0.0 <= now - way.second < 1.0:
+            way.tick(int(now))
         last = fields.last or self._draining or self._answered + 1 >= self._limits.requests
-        if self._queued_at + 1.0 < began and not (self._over or self._full):
+        if self._queued_at + 1.0 < now and not (self._over or self._full):
             # To the end of those that wait: to the second is near enough, and cheaper.
-            self._queued_at = began
+            self._queued_at = now
             self._connections.waits_again(self)
-        self._answered_at = began
+        self._answered_at = now
         # Before it is written, for then the client has it.
         if way.counts:
             way.accounting.count(prepared.route, prepared.method, prepared.code, prepared.cdn, way.seconds() - began)
         if way.logs:
             way.accounting.log(self._access(head, prepared, fields, request_id, began))
         self._answer_with(prepared.filled(way.date, request_id.encode(), last=last), last=last)
-        return True
 
     def _access(self, head: bytes, prepared: Prepared, fields: Fields, request_id: str, began: float) -> Access:
         now = self._way.seconds()

@@ -2,16 +2,21 @@
 
 from typing import Any
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from sdr.catalog.lookups import RepositoryLookup
+from sdr.catalog.lookups import Lookup, RepositoryLookup
 from sdr.cdn.locations import RemoteCDN
+from sdr.endpoint.answer import Answer, error
 from sdr.endpoint.connections.limits import Limits
-from sdr.endpoint.fast.answers import LARGEST, FastAnswers, Grounds
+from sdr.endpoint.fast.answers import LARGEST, Due, FastAnswers, Grounds
+from sdr.endpoint.fast.prepared import Prepared
 from sdr.endpoint.fast.recognition import LONGEST
 from sdr.endpoint.rules import Rules
+from sdr.registry.errors import NAME_UNKNOWN
 from sdr.registry.grammar import Digest
 from sdr.registry.media_types import OCI_INDEX
+from sdr.registry.questions import Question
 from sdr.tree.documents import ManifestEntry, Repository
 from tests.endpoint.knowledge import Table
 
@@ -49,10 +54,16 @@ class Asked:
 
     def __init__(self, knowledge: Known) -> None:
         self.knowledge = knowledge
+        self.looking: list[Deferred[Answer]] = []
+
+    def look(self, question: Question, lookup: Lookup[Any]) -> Deferred[Answer]:
+        """Answer later."""
+        self.looking.append(Deferred())
+        return self.looking[-1]
 
 
-class AnswersTests(SynchronousTestCase):
-    """Answers that are kept."""
+class AnswersCase(SynchronousTestCase):
+    """A memory of answers, and what is known."""
 
     def setUp(self) -> None:
         """Know a repository."""
@@ -61,13 +72,19 @@ class AnswersTests(SynchronousTestCase):
 
     def answers(self, **more: int) -> FastAnswers:
         """Return a memory of answers."""
-        return FastAnswers(Grounds(Asked(self.known), self.known), Limits(), "http",
-                           heeds_proxies=False, **more)  # fmt: skip
+        self.asked = Asked(self.known)
+        self.grounds = Grounds(self.asked, self.known)
+        return FastAnswers(self.grounds, Limits(), "http", heeds_proxies=False, **more)
+
+
+class KeptTests(AnswersCase):
+    """Answers that are kept."""
 
     def ask(self, answers: FastAnswers, target: str, host: str = "x", now: float = 0.0) -> bytes:
         """Ask, and return the answer."""
         found = answers.find(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode(), now)
         assert found is not None
+        assert isinstance(found[0], Prepared)
         return found[0].filled(b"now", b"0" * 16, last=False)
 
     def test_kept(self) -> None:
@@ -131,6 +148,72 @@ class AnswersTests(SynchronousTestCase):
             self.assertGreater(len(self.ask(answers, "/v2/a/tags/list")), LARGEST)
             self.assertEqual(self.known.asked, asked)
 
-    def test_look(self) -> None:
-        """What needs a look at the store goes the other way."""
-        self.assertIsNone(self.answers().find(b"GET /v2/b/manifests/1 HTTP/1.1\r\nHost: x\r\n\r\n", 0.0))
+
+class LookTests(AnswersCase):
+    """What needs a look at the store."""
+
+    def due(self, answers: FastAnswers, target: str = "/v2/b/manifests/1", *lines: str) -> Due:
+        """Ask for what takes a look."""
+        head = "".join(f"{line}\r\n" for line in (f"GET {target} HTTP/1.1", "Host: x", *lines, ""))
+        found = answers.find(head.encode(), 0.0)
+        assert found is not None
+        assert isinstance(found[0], Due)
+        return found[0]
+
+    def test_once(self) -> None:
+        """One question is looked at once for all who ask it meanwhile, and they have one answer."""
+        answers = self.answers()
+        first = answers.look(self.due(answers))
+        second = answers.look(self.due(answers, "/v2/b/manifests/1", "Traceparent: 7"))
+        self.assertEqual(len(self.asked.looking), 1)
+        self.assertNoResult(first)
+        self.asked.looking[0].callback(error(NAME_UNKNOWN))
+        self.assertIs(self.successResultOf(first), self.successResultOf(second))
+        self.assertNoResult(answers.look(self.due(answers)))
+        self.assertEqual(len(self.asked.looking), 2)
+
+    def test_others(self) -> None:
+        """Other questions, and other headers that an answer depends on, have looks of their own."""
+        answers = self.answers()
+        for target, line in (("1", "A: b"), ("2", "A: b"), ("1", "Accept: a/b")):
+            answers.look(self.due(answers, f"/v2/b/manifests/{target}", line))
+        self.assertEqual(len(self.asked.looking), 3)
+
+    def test_news(self) -> None:
+        """Who asks after something new was learnt does not wait for a look that began before."""
+        answers = self.answers()
+        changes = [
+            lambda: self.grounds.standings.learnt("b"),
+            lambda: setattr(self.known, "snapshot", object()),
+            lambda: setattr(self.asked, "rules", Rules(RemoteCDN("https://other.example.com"))),
+        ]
+        waiting = [answers.look(self.due(answers))]
+        for change in changes:
+            change()
+            waiting.append(answers.look(self.due(answers)))
+        self.assertEqual(len(self.asked.looking), 4)
+        newest = self.due(answers)
+        for looking in self.asked.looking[:3]:
+            looking.callback(error(NAME_UNKNOWN))
+        self.assertIs(self.due(answers), newest)
+        self.asked.looking[3].callback(error(NAME_UNKNOWN))
+        for answered in waiting:
+            self.successResultOf(answered)
+
+    def test_some_leave(self) -> None:
+        """Who leaves does not take the answer away from the others."""
+        answers = self.answers()
+        first, second = answers.look(self.due(answers)), answers.look(self.due(answers))
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.asked.looking[0].callback(error(NAME_UNKNOWN))
+        self.successResultOf(second)
+
+    def test_failure(self) -> None:
+        """A fault reaches all who wait, and nobody after them."""
+        answers = self.answers()
+        first, second = answers.look(self.due(answers)), answers.look(self.due(answers))
+        self.asked.looking[0].errback(ZeroDivisionError())
+        for answered in (first, second):
+            self.failureResultOf(answered, ZeroDivisionError)
+        self.assertNoResult(answers.look(self.due(answers)))

@@ -1,5 +1,6 @@
 """The fast way and Twisted Web's: the same bytes, whatever comes in whatever pieces."""
 
+from collections import Counter
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -11,12 +12,13 @@ from sdr.cdn.locations import OwnTree, RemoteCDN
 from sdr.endpoint.connections.addresses import read_trusted
 from sdr.endpoint.connections.channel import AT_A_TURN
 from sdr.endpoint.connections.limits import Limits
+from sdr.endpoint.fast.channel import FastChannel
 from sdr.endpoint.rules import Rules
 from sdr.registry.grammar import Digest
 from sdr.registry.media_types import DOCKER_MANIFEST
-from tests.catalog.store import FakeStore, Reply
+from tests.catalog.store import FakeStore, LateSource, Reply
 from tests.endpoint.connections.test_fuzz import PIECES
-from tests.endpoint.fast.sides import Sides
+from tests.endpoint.fast.sides import Sides, Talk
 
 NAME = "acme/app"
 SMALL = Limits(line_bytes=300, head_bytes=600, headers=8, body_bytes=50, requests=6)
@@ -281,6 +283,215 @@ class StreamTests(SameCase):
         edges = [0, *cuts, len(stream)]
         pieces = [stream[start:end] for start, end in pairwise(edges) if start < end]
         self.assert_same(*pieces, peer=data.draw(st.sampled_from(["192.0.2.7", "10.0.0.1"])))
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+
+class LateTests(SameCase):
+    """While the store takes its time."""
+
+    def setUp(self) -> None:
+        """Have looks wait from now on."""
+        super().setUp()
+        self.sides.stop()
+        self.source = LateSource(self.store)
+        self.sides = Sides(self.store, self.clock, limits=SMALL, source=self.source)
+        self.source.late = True
+        self.target = f"/v2/{NAME}/manifests/1.0"
+
+    def land(self) -> None:
+        """Let all looks end."""
+        while self.source.release():
+            pass
+
+    def test_herd(self) -> None:
+        """All who ask for the same while it is looked at are answered once it has been, and counted and logged."""
+        for target in (self.target, "/v2/no/such/manifests/1", f"/v2/{NAME}/manifests/9"):
+            sent = []
+            for face in self.sides.both():
+                talks = [face.connect() for _ in range(4)]
+                for talk in talks:
+                    talk.receive(ask(target))
+                    self.assertEqual((talk.sent(), face.connections.waiting()), (b"", 0))
+                self.land()
+                self.assertEqual(face.connections.waiting(), 4)
+                sent.append([talk.sent() for talk in talks])
+                for talk in talks:
+                    talk.lose()
+            self.assertEqual(sent[0], sent[1])
+            self.assertEqual(len(set(sent[0])), 1)
+            self.assertEqual(sent[0][0].count(b"HTTP/1.1 "), 1)
+        self.assertEqual(self.sides.fast.counted, self.sides.slow.counted)
+
+    def test_one_after_another(self) -> None:
+        """What comes behind a request that waits is answered after it, plain or not."""
+        behind = [ask(), b"PUT /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", ask("/v1/_ping"), ask()]
+        for pieces in ([ask(self.target) + b"".join(behind)], [ask(self.target), *behind]):
+            self.tearDown()
+            self.setUp()
+            sent = []
+            for face in self.sides.both():
+                talk = face.connect()
+                talk.receive(*pieces)
+                self.assertEqual(talk.sent(), b"")
+                self.land()
+                sent.append(talk.sent())
+                talk.lose()
+            self.assertEqual(sent[0], sent[1])
+            self.assertEqual(sent[0].count(b"HTTP/1.1 "), 5)
+
+    def test_too_much_behind(self) -> None:
+        """A client that goes on sending is read no more until it is answered."""
+        for face in self.sides.both():
+            talk = face.connect()
+            talk.receive(ask(self.target), *[ask()] * 40)
+            self.assertEqual(talk.transport.producerState, "paused")
+            self.land()
+            self.clock.advance(0)
+            self.assertEqual(talk.sent().count(b"HTTP/1.1 "), SMALL.requests)
+            talk.lose()
+
+    def test_leaving(self) -> None:
+        """A client that leaves is forgotten, and those who wait with it are answered."""
+        for face in self.sides.both():
+            first, second = face.connect(), face.connect()
+            for talk in (first, second):
+                talk.receive(ask(self.target))
+            first.lose()
+            self.land()
+            self.assertEqual(first.sent(), b"")
+            self.assertIn(b" 307 ", second.sent())
+            second.lose()
+            self.assertEqual((face.connections.open(), face.connections.waiting()), (0, 0))
+        self.assertEqual(self.sides.fast.counted, self.sides.slow.counted)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_clocks(self) -> None:
+        """However long a look takes, the connection stays; then it may be idle for as long as any."""
+        for face in self.sides.both():
+            talk = face.connect()
+            talk.receive(ask(self.target))
+            self.clock.advance(10 * SMALL.idle_seconds + SMALL.request_seconds)
+            self.assertFalse(talk.transport.disconnecting)
+            self.land()
+            self.assertIn(b" 307 ", talk.sent())
+            self.clock.advance(SMALL.idle_seconds - 0.1)
+            self.assertFalse(talk.transport.disconnecting)
+            self.clock.advance(0.2)
+            self.assertTrue(talk.transport.disconnecting)
+            talk.lose()
+
+    def test_no_room(self) -> None:
+        """Who waits for an answer makes no room for others."""
+        self.sides.stop()
+        self.source.late = False
+        self.sides = Sides(self.store, self.clock, limits=Limits(connections=1), source=self.source)
+        self.source.late = True
+        for face in self.sides.both():
+            talk = face.connect()
+            talk.receive(ask())
+            talk.receive(ask(self.target))
+            self.assertFalse(face.connections.admits())
+            self.land()
+            self.assertIn(b" 307 ", talk.sent())
+            self.assertTrue(face.connections.admits())
+            talk.lose()
+
+    def test_draining(self) -> None:
+        """A request that waits when the endpoint begins to drain has the last answer."""
+        sent = []
+        for face in self.sides.both():
+            talk = face.connect()
+            talk.receive(ask(self.target))
+            face.connections.drain(10)
+            self.assertFalse(talk.transport.disconnecting)
+            self.land()
+            self.assertTrue(talk.transport.disconnecting)
+            sent.append(talk.sent())
+            talk.lose()
+        self.assertEqual(*(sorted(one.split(b"\r\n")) for one in sent))  # Twisted's `Connection` comes a line later
+        self.assertIn(b"Connection: close", sent[0])
+
+    def test_client_that_does_not_read(self) -> None:
+        """Nothing more is answered while the answer to a look has not left."""
+        for face in self.sides.both():
+            talk = face.connect()
+            talk.receive(ask(self.target))
+            talk.transport.producer.pauseProducing()  # type: ignore[union-attr]
+            self.land()
+            talk.receive(ask())
+            self.assertEqual(talk.sent().count(b"HTTP/1.1 "), 1)
+            self.clock.advance(SMALL.idle_seconds + 1)
+            self.assertFalse(talk.transport.disconnecting)
+            talk.transport.producer.resumeProducing()  # type: ignore[union-attr]
+            self.assertEqual(talk.sent().count(b"HTTP/1.1 "), 2)
+            talk.lose()
+
+    def test_fault(self) -> None:
+        """A fault that nobody foresaw ends the connection, and is logged."""
+        talk = self.sides.fast.connect()
+        talk.receive(ask(self.target))
+        self.patch(FastChannel, "_send", lambda *_: 1 / 0)
+        self.land()
+        self.assertTrue(talk.transport.disconnected or talk.transport.disconnecting)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        talk.lose()
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.data())
+    def test_any_history(self, data: st.DataObject) -> None:
+        """Whatever changes while questions wait, in whatever order they come, each has the same answer."""
+        self.tearDown()
+        self.setUp()
+        names, tags = ("acme/app", "acme/other"), ("1.0", "9")
+        talks: list[tuple[Talk, Talk]] = []
+
+        def compare() -> None:
+            for fast, slow in talks:
+                self.assertEqual(fast.sent(), slow.sent())
+                self.assertEqual(fast.transport.disconnecting, slow.transport.disconnecting)
+
+        for _ in range(data.draw(st.integers(1, 25))):
+            name, tag = data.draw(st.sampled_from(names)), data.draw(st.sampled_from(tags))
+            match data.draw(
+                st.sampled_from(
+                    ["ask", "ask", "ask", "again", "land", "publish", "remove", "poll", "wait", "down", "up"]
+                )
+            ):
+                case "publish":
+                    self.store.publish(name, tag, data.draw(st.sampled_from([None, b'{"schemaVersion":2}'])))
+                case "remove" if name in self.store._repositories:
+                    self.store.remove(name)
+                case "poll":
+                    self.source.late = False
+                    for polled in self.sides.polled:
+                        polled.run_poll()
+                    self.source.late = True
+                case "wait":
+                    self.clock.advance(data.draw(st.sampled_from([0.5, 4.9, 5.0, 31, 151])))
+                case "down":
+                    self.store.down = Reply(503)
+                case "up":
+                    self.store.down = None
+                case "land":
+                    self.source.release()
+                case "again" if talks:
+                    for talk in data.draw(st.sampled_from(talks)):
+                        talk.receive(ask(f"/v2/{name}/manifests/{tag}", "HEAD"))
+                case _:
+                    kind = data.draw(st.sampled_from([f"manifests/{tag}", f"manifests/{self.digest}", "tags/list"]))
+                    asked = ask(f"/v2/{name}/{kind}", data.draw(st.sampled_from(["GET", "HEAD"])))
+                    talks.append((self.sides.fast.connect(), self.sides.slow.connect()))
+                    for talk in talks[-1]:
+                        talk.receive(asked)
+            compare()
+        self.land()
+        compare()
+        self.assertEqual(Counter(self.sides.fast.counted), Counter(self.sides.slow.counted))
+        for pair in talks:
+            for talk in pair:
+                talk.lose()
+        for face in self.sides.both():
+            self.assertEqual((face.connections.open(), face.connections.waiting()), (0, 0))
         self.assertEqual(self.flushLoggedErrors(), [])
 
 
