@@ -200,6 +200,8 @@ class Gated(ProtocolWrapper):
         self._stop_waiting()
         self.end_write_clock()
         self.factory.closed(self, self._counted)
+        # Nobody but the garbage collector would find a connection that refers to itself.
+        vars(self).pop("dataReceived", None)
         wrapped, self.wrappedProtocol = self.wrappedProtocol, cast(Any, None)
         if wrapped is not None:
             wrapped.connectionLost(reason)
