@@ -10,10 +10,13 @@ demo: ## publish a small image into a directory and serve it on 127.0.0.1:5000
 test: ## install what the tests need, then lint, types and all tests
 	@.ci/test
 
-bench: ## measure redirects beside nginx, whose table goes into bench/README.md, then print those of large catalogs
+bench: ## measure redirects beside nginx and two workers, whose tables go into bench/README.md, then print those of large catalogs
+	@for program in wrk h2load nginx; do \
+	    PATH=$$PATH:/usr/sbin command -v $$program >/dev/null || { .ci/apt wrk nghttp2-client nginx-light; break; }; done
 	@.ci/setup publish test
-	@$(VENV)/bin/python -m bench.redirects --write
-	@echo "written: the table of redirects, into bench/README.md"
+	@$(VENV)/bin/python -m bench.redirects --both --write
+	@$(VENV)/bin/python -m bench.workers --write
+	@echo "written: the tables of redirects and of workers, into bench/README.md"
 	@$(VENV)/bin/python -m bench.catalog
 
 lint: ## ruff: rules and format

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.real.programs import Process, folder, free_port, required, until
+from bench.programs import required
+from tests.real.programs import Process, folder, free_port, until
 
 MB = 1_000_000
 

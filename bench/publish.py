@@ -29,7 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.real.programs import Process, answers, environment, free_port, required
+from bench.programs import required
+from tests.real.programs import Process, answers, environment, free_port
 from tests.real.s3 import make_bucket
 from tests.real.swift import Swift
 

@@ -26,10 +26,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.loads import Load, hold, pace
+from bench.programs import required
 from bench.questions import DOCKER, Ask, name_of, questions, write_tree
 from bench.tables import Row, machine, table, write_section
 from tests.endpoint.tls.authority import Authority
-from tests.real.programs import Process, answers, fetch, folder, free_port, required
+from tests.real.programs import Process, answers, fetch, folder, free_port
 from tests.real.servers import twistd
 
 R = TypeVar("R")
@@ -89,14 +90,14 @@ class Server(Process):
 
     def memory(self) -> int:
         """Return the resident bytes of it and its children."""
-        return sum(int(process.joinpath("statm").read_text().split()[1]) for process in self._processes()) * _PAGE
+        return sum(int(process.joinpath("statm").read_text().split()[1]) for process in self.processes()) * _PAGE
 
     def busy(self) -> float:
         """Return the seconds that it and its children have had of the processor."""
-        tasks = [task for process in self._processes() for task in process.glob("task/*/schedstat")]
+        tasks = [task for process in self.processes() for task in process.glob("task/*/schedstat")]
         return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
-    def _processes(self) -> list[Path]:
+    def processes(self) -> list[Path]:
         """Return the folders of it and its children in proc(5)."""
         own = Path("/proc", str(self._running.pid if self._running else 0))
         children = own.joinpath("task", own.name, "children").read_text().split()

@@ -1,36 +1,50 @@
 """Measures what a second worker brings.
 
-    python -m bench.workers [--rounds N] [--seconds S] [--repositories N]
+    python -m bench.workers [--rounds N] [--seconds S] [--repositories N] [--share P] [--write]
 
-The real daemon with one worker and with two, in turn, asked by ``wrk`` as in :mod:`bench.redirects`. All of
-them may use all cores: where there are only two, the load takes a part of what the second worker would have, so the
-answers in a second of the workers' own processor time are told beside the rate: as long as these stay the same, a
-worker more answers as much more as it has a core for itself.
+The real daemon with one worker and with two, in turn, asked by ``wrk`` as in :mod:`bench.redirects`. Two workers and
+the load want three cores. Where there are fewer, the load would take from the second worker what it needs, so each
+worker is given the same share of a core, by a control group, and the load has the rest: whatever the workers have in
+common then limits them as it would with a core each. With three cores or more, each has all of one.
 
-Needs the Debian package wrk.
+Needs the Debian package wrk, and for shares root.
 """
 
 import argparse
 import os
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from bench.loads import Load
+from bench.programs import required
 from bench.questions import DOCKER, questions, write_tree
 from bench.redirects import COLUMNS, Endpoint
-from bench.tables import Row, machine, table
+from bench.shares import Share
+from bench.tables import Row, machine, table, write_section
 from tests.endpoint.tls.authority import Authority
-from tests.real.programs import folder, required
+from tests.real.programs import folder
 
 
 class Spread(Endpoint):
-    """An endpoint on all cores, with so many workers."""
+    """An endpoint on all cores, with so many workers.
 
-    def __init__(self, workers: int, certificate: Path, tree: Path) -> None:
+    :param share: of a core for each worker; 1 for all of it.
+    """
+
+    def __init__(self, workers: int, certificate: Path, tree: Path, share: float) -> None:
         label = f"{workers} worker{'s' * (workers > 1)}"
+        self._share = share
         super().__init__(label, certificate, tree, folder(), [f"--workers={workers}"])
         self.arguments = self.arguments[self.arguments.index("-c") + 2 :]
+
+    def confine(self, shares: ExitStack) -> None:
+        """Give each worker its share; the process above them has no part in answering."""
+        own, *workers = self.processes()
+        for process in workers or [own]:
+            if self._share < 1:
+                shares.enter_context(Share(int(process.name), self._share))
 
 
 def measure(servers: Sequence[Spread], repositories: int, seconds: int, rounds: int) -> list[Row]:
@@ -63,23 +77,35 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each server")
     parser.add_argument("--seconds", type=int, default=3, help="of each turn")
     parser.add_argument("--repositories", type=int, default=1000)
+    cores = len(os.sched_getaffinity(0))
+    share = 100 if cores > 2 else 40
+    parser.add_argument(
+        "--share", type=int, default=share, help=f"of a core for each worker, in percent (here {share})"
+    )
+    parser.add_argument("--write", action="store_true", help="write the table into bench/README.md")
     given = parser.parse_args()
-    required("wrk", "wrk")
+    for program, package in (("wrk", "wrk"), ("nginx", "nginx-light")):  # which `machine` names
+        required(program, package)
     tree = folder() / "tree"
     write_tree(tree, given.repositories)
     certificate = Authority(time.time()).write(folder(), "registry", "registry.example.com")
-    servers = [Spread(workers, certificate, tree) for workers in (1, 2)]
-    try:
-        for server in servers:
-            server.start()
-            for _ in range(4):  # each worker looks for itself
-                server.warm(given.repositories)
-        rows = measure(servers, given.repositories, given.seconds, given.rounds)
-    finally:
-        for server in servers:
-            server.stop()
-    print(table([server.label for server in servers], rows))
-    print(f"\n{machine()}")
+    servers = [Spread(workers, certificate, tree, given.share / 100) for workers in (1, 2)]
+    with ExitStack() as shares:
+        try:
+            for server in servers:
+                server.start()
+                for _ in range(4):  # each worker looks for itself
+                    server.warm(given.repositories)
+                server.confine(shares)
+            rows = measure(servers, given.repositories, given.seconds, given.rounds)
+        finally:
+            for server in servers:
+                server.stop()
+    text = table([server.label for server in servers], rows)
+    print(text)
+    if given.write:
+        about = f"Each worker had {given.share} % of a core. {machine()}"
+        write_section(Path(__file__).with_name("README.md"), "workers", f"{text}\n\n{about}\n")
 
 
 if __name__ == "__main__":
