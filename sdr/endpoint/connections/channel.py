@@ -140,8 +140,8 @@ class Channel(HTTPChannel):
         self._connections.works(self)
         self.setTimeout(None)
 
-    def _answer_with(self, response: bytes, *, last: bool) -> None:
-        """Write a whole answer, and be ready for the next request, or end; the clock that runs goes on."""
+    def _answer_with(self, response: bytes, rest: bytes, *, last: bool) -> None:
+        """Write an answer in two parts, and be ready for the next request, or end; the clock that runs goes on."""
         self._answered += 1
         self._blank = False
         if self._receiving:
@@ -152,6 +152,8 @@ class Channel(HTTPChannel):
             if not self._full:
                 self._networkProducer.resumeProducing()
         self._write_at_once(response)
+        if rest:
+            cast(ITransport, self.transport).write(rest)
         if self._full:
             self._connections.works(self)  # it does not wait before its answer has left
         if last:

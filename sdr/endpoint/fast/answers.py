@@ -16,8 +16,6 @@ from sdr.endpoint.fast.standing import Knowing, Standing, Standings, Witness
 from sdr.endpoint.rules import Rules
 from sdr.registry.questions import Question, read_path
 
-#: The most bytes of an answer that is kept.
-LARGEST = 64 * 1024
 #: What is kept in all: bytes of answers, their keys and their objects, roughly; and different headers of clients.
 MOST_BYTES, MOST_CLIENTS = 32 * 1024 * 1024, 2000
 _BARE_WEIGHT = 600
@@ -225,7 +223,7 @@ class FastAnswers:
         if isinstance(got, Lookup):
             return Due((client.fields.asked, line), question, got, self._grounds.standings.of(witness.name))
         prepared = _prepare(got, question)
-        if now < witness.until and prepared.weight <= LARGEST:
+        if now < witness.until and not prepared.rest:
             self._keep(client, line, Kept(prepared, self._grounds.standings.of(witness.name), witness.until))
         return prepared
 

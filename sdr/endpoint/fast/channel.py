@@ -144,7 +144,7 @@ class FastChannel(Channel):
             way.accounting.count(prepared.route, prepared.method, prepared.code, prepared.cdn, way.seconds() - began)
         if way.logs:
             way.accounting.log(self._access(head, prepared, fields, request_id, began))
-        self._answer_with(prepared.filled(way.date, request_id.encode(), last=last), last=last)
+        self._answer_with(prepared.filled(way.date, request_id.encode(), last=last), prepared.rest, last=last)
 
     def _access(self, head: bytes, prepared: Prepared, fields: Fields, request_id: str, began: float) -> Access:
         now = self._way.seconds()

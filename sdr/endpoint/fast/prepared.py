@@ -13,6 +13,9 @@ from sdr.endpoint.request_ids import identified
 #: Stands where the id of a request will. It is as long as an id, and nobody can have an answer quote it.
 _ID = secrets.token_hex(8)
 
+#: Bytes of a body that is large.
+LARGE = 64 * 1024
+
 _BEFORE = b"Server: sdr\r\nDate: "
 _LAST = b"Connection: close\r\n" + _BEFORE
 
@@ -23,6 +26,7 @@ class Prepared:
 
     :param status: the first line.
     :param after: what follows the date, cut where the id stands.
+    :param rest: a large body, which is not to be copied; else it is in what follows.
     :param route: the kind of question.
     :param code: the status.
     :param sent: bytes of the body.
@@ -31,6 +35,7 @@ class Prepared:
 
     status: bytes
     after: tuple[bytes, ...]
+    rest: bytes
     route: str
     method: str
     code: int
@@ -38,7 +43,7 @@ class Prepared:
     cdn: str
 
     def filled(self, date: bytes, request_id: bytes, *, last: bool) -> bytes:
-        """Return the response.
+        """Return the response, but for the rest.
 
         :param request_id: of 16 digits.
         :param last: tell the client that no other will follow.
@@ -49,7 +54,7 @@ class Prepared:
     @property
     def weight(self) -> int:
         """Its bytes."""
-        return len(self.status) + sum(map(len, self.after))
+        return len(self.status) + sum(map(len, self.after)) + len(self.rest)
 
 
 def prepare(got: Answer, method: str, route: str) -> Prepared:
@@ -60,10 +65,12 @@ def prepare(got: Answer, method: str, route: str) -> Prepared:
         headers.setRawHeaders(name, [value])
     lines = [b"%b: %b\r\n" % (name, value) for name, values in headers.getAllRawHeaders() for value in values]
     body = b"" if method == "HEAD" else got.body
-    after = b"\r\n%b\r\n%b" % (b"".join(lines), body)
+    short, rest = (b"", body) if len(body) > LARGE else (body, b"")
+    after = b"\r\n%b\r\n%b" % (b"".join(lines), short)
     return Prepared(
         status=b"HTTP/1.1 %d %b\r\n" % (got.status, RESPONSES[got.status]),
         after=tuple(after.split(_ID.encode())),
+        rest=rest,
         route=route,
         method=method,
         code=got.status,

@@ -13,6 +13,7 @@ from sdr.endpoint.connections.addresses import read_trusted
 from sdr.endpoint.connections.channel import AT_A_TURN
 from sdr.endpoint.connections.limits import Limits
 from sdr.endpoint.fast.channel import FastChannel
+from sdr.endpoint.fast.prepared import LARGE
 from sdr.endpoint.rules import Rules
 from sdr.registry.grammar import Digest
 from sdr.registry.media_types import DOCKER_MANIFEST
@@ -128,6 +129,18 @@ class QuestionTests(SameCase):
         talk.receive(request)
         self.assertEqual(talk.sent().count(b"HTTP/1.1 307 "), 2)
         talk.lose()
+
+    def test_large(self) -> None:
+        """A long list of tags is the same, behind others and as the last answer, too."""
+        for at in range(700):
+            self.store.publish("acme/many", f"{at:0128}", document=False, listed=False)
+        self.store.publish("acme/many", "last")
+        for method in ("GET", "HEAD"):
+            request = ask("/v2/acme/many/tags/list", method)
+            last = ask("/v2/acme/many/tags/list", method, "Connection: close")
+            for pieces in ([request], [request + request], [ask(), request, ask()], [last, ask()]):
+                answer = self.assert_same(*pieces)
+                self.assertEqual(len(answer) > LARGE, method == "GET")
 
     def test_host_decides(self) -> None:
         """Where the files are below the request's own Host, two hosts never share an answer."""
