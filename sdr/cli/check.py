@@ -7,9 +7,9 @@ import click
 from sdr.cli.arguments import parse_name
 from sdr.cli.options import Run, cdn_option, parsed, with_store
 from sdr.cli.output import FAILED, print_json, print_lines
-from sdr.publish.checking import Checker
-from sdr.publish.findings import Checked
-from sdr.publish.reading import Reader
+from sdr.publish.check.checking import Checker
+from sdr.publish.check.findings import Checked
+from sdr.publish.check.reading import Reader
 
 
 @click.command(short_help="Check that clients find everything whole.")
@@ -38,7 +38,7 @@ def _reader(cdn: str | None, connections: int) -> Reader | None:
     if cdn is None:
         return None
     # Only here: no other command should wait for an HTTP client to be loaded.
-    from sdr.publish.web_reader import WebReader
+    from sdr.publish.check.web_reader import WebReader
 
     return WebReader(cdn, connections=connections)
 

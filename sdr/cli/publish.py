@@ -16,7 +16,7 @@ from sdr.publish.image import Image
 from sdr.publish.member import Wanted
 from sdr.publish.platforms import Platform
 from sdr.publish.publisher import Publication, Publisher
-from sdr.publish.sources import Source, Sources
+from sdr.publish.sources.opening import Source, Sources
 
 
 class _Pair(NamedTuple):
@@ -154,7 +154,7 @@ def _publish(run: Run, group: Group, if_tag: Expected | None) -> list[_Published
 
 def _with_v1(run: Run, group: Group, if_tag: Expected | None) -> list[_Published]:
     from sdr.cli.v1 import v1_result
-    from sdr.publish.v1_publishing import V1Publishing
+    from sdr.publish.v1.publishing import V1Publishing
 
     found = []
     for wanted in group.wanted:
@@ -174,7 +174,7 @@ def _with_v1(run: Run, group: Group, if_tag: Expected | None) -> list[_Published
 
 
 def _in_schema2(run: Run, pair: _Pair, image: Image, open_files: ExitStack) -> tuple[Image, dict[str, object]]:
-    from sdr.publish.schema2 import to_schema2
+    from sdr.publish.sources.schema2 import to_schema2
 
     converted = to_schema2(image, pair.source.path, open_files, run.jobs, run.report)
     old, new = image.root.digest, converted.root.digest

@@ -6,7 +6,7 @@ from sdr.cli.arguments import parse_target
 from sdr.cli.options import Run, parsed, with_store
 from sdr.cli.output import account_result, print_json, print_lines
 from sdr.publish.platforms import Platform
-from sdr.publish.v1_publishing import V1Publication, V1Publishing, published_image
+from sdr.publish.v1.publishing import V1Publication, V1Publishing, published_image
 
 
 @click.command(short_help="Write a published image for docker 0.9 to 17.05, too.")

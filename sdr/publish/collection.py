@@ -18,7 +18,7 @@ from sdr.publish.progress import Report
 from sdr.publish.refused import Refused
 from sdr.publish.survey import Survey
 from sdr.publish.touched import Touched
-from sdr.publish.v1_survey import Sparing, whole_images
+from sdr.publish.v1.survey import Sparing, whole_images
 from sdr.publish.writing import Writing
 from sdr.stores.interface import Stat, Store
 from sdr.tree.marks import Candidate, Mark, State, candidate, mark_key

@@ -6,8 +6,8 @@ from functools import partial
 from typing import TypeVar
 
 from sdr.publish.jobs import Jobs
-from sdr.publish.layout import platform_of_config
 from sdr.publish.platforms import Platform
+from sdr.publish.sources.layout import platform_of_config
 from sdr.registry.grammar import Digest
 from sdr.registry.manifests import MANIFEST_LIMIT, Descriptor, MalformedManifest, Manifest, parse_manifest
 from sdr.stores.interface import NotThere, Stat, Store, StoreError

@@ -13,7 +13,7 @@ from sdr.publish.progress import Report
 from sdr.publish.referrers import manifest_of
 from sdr.publish.touched import Touched
 from sdr.publish.truth import parsed
-from sdr.publish.v1_index import V1Index
+from sdr.publish.v1.index import V1Index
 from sdr.publish.writing import Account, Writing
 from sdr.registry.grammar import Digest
 from sdr.stores.interface import Stat, Store

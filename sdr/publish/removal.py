@@ -20,8 +20,8 @@ from sdr.publish.referrers import manifest_of
 from sdr.publish.refused import Refused
 from sdr.publish.touched import Touched
 from sdr.publish.truth import parsed, tagged, tags_of
-from sdr.publish.v1_index import V1Index
-from sdr.publish.v1_removal import V1Removal
+from sdr.publish.v1.index import V1Index
+from sdr.publish.v1.removal import V1Removal
 from sdr.publish.writing import Writing
 from sdr.registry.grammar import Digest
 from sdr.stores.interface import NotThere, Stat, Store

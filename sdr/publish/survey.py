@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sdr.publish.jobs import Jobs
 from sdr.publish.references import blobs_of, children_of
 from sdr.publish.truth import parsed, read
-from sdr.publish.v1_survey import V1Survey, image_in
+from sdr.publish.v1.survey import V1Survey, image_in
 from sdr.registry.grammar import Digest
 from sdr.registry.manifests import MalformedManifest, Manifest, parse_manifest
 from sdr.stores.interface import NotThere, Stat, Store, StoreError

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sdr.publish.checking import Checker
-from sdr.publish.findings import Checked
+from sdr.publish.check.checking import Checker
+from sdr.publish.check.findings import Checked
+from sdr.publish.check.reading import NOT_FOUND, OK, PARTIAL, Reader, Reply
 from sdr.publish.jobs import Jobs
 from sdr.publish.progress import Silent
-from sdr.publish.reading import NOT_FOUND, OK, PARTIAL, Reader, Reply
 from sdr.stores.interface import Bytes, Served, Store
 from sdr.tree.headers import LISTS_HEADERS, Headers, headers_of
 from tests.images import OCI_CONFIG, OCI_MANIFEST, Layout, config_json, digest_of, layer_tar

@@ -12,7 +12,7 @@ from sdr.publish.platforms import Platform
 from sdr.publish.progress import Silent
 from sdr.publish.publisher import Publication, Publisher
 from sdr.publish.removal import Removal
-from sdr.publish.sources import Source, open_image
+from sdr.publish.sources.opening import Source, open_image
 from sdr.registry.grammar import Digest
 from sdr.stores.directory import DirectoryStore
 from sdr.stores.interface import Store

@@ -8,7 +8,7 @@ from sdr.publish.jobs import Jobs
 from sdr.publish.progress import Silent
 from sdr.publish.publisher import Publication, Publisher
 from sdr.publish.refused import Refused
-from sdr.publish.sources import Source, open_image
+from sdr.publish.sources.opening import Source, open_image
 from sdr.stores.interface import ANY_VERSION, AnyVersion, Body, Bytes, Store
 from sdr.tree.headers import Headers
 from tests.publish.publishing import NAME, MemoryTestCase

@@ -8,7 +8,7 @@ from sdr.publish.jobs import Jobs
 from sdr.publish.member import Wanted
 from sdr.publish.progress import Silent
 from sdr.publish.publisher import Publication, Publisher
-from sdr.publish.sources import Source, Sources
+from sdr.publish.sources.opening import Source, Sources
 from sdr.stores.interface import Store
 
 

@@ -9,8 +9,8 @@ from sdr.publish.jobs import Jobs
 from sdr.publish.platforms import Platform
 from sdr.publish.progress import Silent
 from sdr.publish.publisher import Publisher
-from sdr.publish.sources import Source, open_image
-from sdr.publish.v1_publishing import V1Publication, V1Publishing, published_image
+from sdr.publish.sources.opening import Source, open_image
+from sdr.publish.v1.publishing import V1Publication, V1Publishing, published_image
 from sdr.stores.interface import Store
 
 

@@ -2,9 +2,9 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from sdr.publish.checking import Checker
+from sdr.publish.check.checking import Checker
+from sdr.publish.check.findings import Checked
 from sdr.publish.collection import Collection
-from sdr.publish.findings import Checked
 from sdr.publish.jobs import Jobs
 from sdr.publish.progress import Silent
 from sdr.stores.interface import Stat, Store

@@ -6,11 +6,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from sdr.publish.checking import Checker
-from sdr.publish.findings import Checked, Fault
+from sdr.publish.check.checking import Checker
+from sdr.publish.check.findings import Checked, Fault
+from sdr.publish.check.web_reader import WebReader
 from sdr.publish.jobs import Jobs
 from sdr.publish.progress import Silent
-from sdr.publish.web_reader import WebReader
 from sdr.registry.media_types import JSON, NDJSON
 from sdr.stores.directory import DirectoryStore
 from sdr.stores.interface import NotReachable, NotThere, StoreError

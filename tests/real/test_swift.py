@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from sdr.publish.jobs import Jobs
 from sdr.publish.progress import Silent
 from sdr.publish.publisher import Publisher
-from sdr.publish.sources import Source, open_image
+from sdr.publish.sources.opening import Source, open_image
 from sdr.stores.swift import SwiftStore
 from sdr.stores.swift_credentials import login
 from tests.real import pulling

@@ -1,0 +1,1 @@
+"""Images as protocol v1 has them, beside those of protocol v2."""

@@ -1,0 +1,1 @@
+"""Tests of sdr.publish.v1."""
