@@ -171,19 +171,19 @@ class LateSource(StoreSource):
     def __init__(self, store: FakeStore) -> None:
         super().__init__(store)
         self.late = False
-        self._waiting: list[Deferred[None]] = []
+        self.waiting: list[Deferred[None]] = []
 
     async def fetch(self, key: str, *, limit: int, seconds: float, etag: str = "") -> Fetched:
         """Read an object whole, once it may."""
         if self.late:
             waiting: Deferred[None] = Deferred()
-            self._waiting.append(waiting)
+            self.waiting.append(waiting)
             await waiting
         return await super().fetch(key, limit=limit, seconds=seconds, etag=etag)
 
     def release(self) -> int:
         """Answer what waits by now; return how many that were."""
-        released, self._waiting = self._waiting, []
+        released, self.waiting = self.waiting, []
         for waiting in released:
             waiting.callback(None)
         return len(released)

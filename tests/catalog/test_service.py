@@ -21,7 +21,7 @@ from sdr.catalog.turns import SLICE
 from sdr.tree.documents import Repository
 from sdr.tree.keys import LISTS_KEY, list_key, list_of, repository_key
 from tests.catalog.polled import Polled, at_once, come_round, texts
-from tests.catalog.store import FakeStore, Reply, StoreSource
+from tests.catalog.store import FakeStore, LateSource, Reply
 from tests.directories import new_directory
 
 NAME = "acme/app"
@@ -59,30 +59,19 @@ class DelayTests(SynchronousTestCase):
             self.assertLessEqual(got, interval)
 
 
-class SlowSource(StoreSource):
-    """A store whose answers wait until they are let go, while it is slow."""
+class SlowSource(LateSource):
+    """A store whose answers wait until they are let go, from the beginning, and which makes mistakes when told to."""
 
     def __init__(self, store: FakeStore) -> None:
         super().__init__(store)
-        self.slow = True
-        self.waiting: list[Deferred[None]] = []
+        self.late = True
         self.mistake = False
 
     async def fetch(self, key: str, *, limit: int, seconds: float, etag: str = "") -> Fetched:
         """Read an object whole, later."""
         if self.mistake:
             raise RuntimeError("ours")
-        if self.slow:
-            waiting: Deferred[None] = Deferred()
-            self.waiting.append(waiting)
-            await waiting
         return await super().fetch(key, limit=limit, seconds=seconds, etag=etag)
-
-    def let_go(self) -> None:
-        """Answer what waits."""
-        waiting, self.waiting = self.waiting, []
-        for answer in waiting:
-            answer.callback(None)
 
 
 class _Case(SynchronousTestCase):
@@ -94,7 +83,7 @@ class _Case(SynchronousTestCase):
         self.store = FakeStore(self.clock.seconds)
         self.store.publish(NAME, "1.0")
         self.source = SlowSource(self.store)
-        self.source.slow = False
+        self.source.late = False
         self.polled = Polled(self.source, self.clock)
 
     @property
@@ -180,12 +169,12 @@ class PollingServiceTests(_Case):
 
     def test_never_overlaps(self) -> None:
         """However long a poll takes, the next one begins an interval after its end."""
-        self.source.slow = True
+        self.source.late = True
         self.service.startService()
         self.polled.advance(1000)
         self.assertEqual(len(self.source.waiting), 1)
-        self.source.slow = False
-        self.source.let_go()
+        self.source.late = False
+        self.source.release()
         self.assertEqual(self.polls(), [1000.0])
         self.polled.advance(30)
         self.assertEqual(self.polls(), [1000.0, 1030.0])
@@ -217,7 +206,7 @@ class StopTests(_Case):
 
     def test_in_a_poll(self) -> None:
         """A poll in flight ends at once and is no failure; the connections are let go of after it."""
-        self.source.slow = True
+        self.source.late = True
         self.service.startService()
         with capturedLogs() as events:
             self.assert_stops()
@@ -226,9 +215,9 @@ class StopTests(_Case):
 
     def test_among_the_lists(self) -> None:
         """A poll in flight among its lists ends at once too."""
-        self.source.slow = True
+        self.source.late = True
         self.service.startService()
-        self.source.let_go()
+        self.source.release()
         self.assertEqual((len(self.polls()), len(self.source.waiting)), (1, 1))
         with capturedLogs() as events:
             self.assert_stops()
@@ -237,7 +226,7 @@ class StopTests(_Case):
     def test_in_a_look(self) -> None:
         """Looks in flight end at once, and who waits is told."""
         self.service.startService()
-        self.source.slow = True
+        self.source.late = True
         looking = self.polled.catalog.look(LOOKUP).addCallback(lambda _: self.polled.catalog.look(TagsLookup(NAME)))
         self.assert_stops()
         self.assertIs(self.successResultOf(looking), UNKNOWN)
@@ -270,7 +259,7 @@ class PollNowTests(_Case):
         for number in range(9):
             self.store.publish(f"acme/other{number}", "1.0")
         self.service.startService()
-        self.source.let_go()
+        self.source.release()
         self.assertEqual(len(self.polled.catalog.names()), 10)
         self.store.set_lists({})
 
@@ -290,13 +279,13 @@ class PollNowTests(_Case):
         self.empty_the_store()
         full, self.store.objects = self.store.objects, dict(self.store.objects)
         self.store.write_lists()
-        self.source.slow = True
+        self.source.late = True
         self.clock.advance(30)
         self.service.poll_now()
         self.service.poll_now()
         self.assertEqual(len(self.source.waiting), 1)
-        self.source.slow = False
-        self.source.let_go()
+        self.source.late = False
+        self.source.release()
         self.assertEqual(len(self.polled.catalog.names()), 10)
         self.store.objects = full
         self.clock.advance(0)
@@ -360,7 +349,7 @@ class SavingTests(_Case):
         """After a start the copy is used until the first poll has ended, and that is said."""
         self.use()
         self.store.publish("acme/new", "1.0")
-        self.source.slow = True
+        self.source.late = True
         self.polled = self.start_over()
         asked = self.store.count()
         with capturedLogs() as events:
@@ -369,8 +358,8 @@ class SavingTests(_Case):
         self.assertEqual((self.polled.catalog.state, self.polled.catalog.names()), (State.STARTING, (NAME,)))
         self.assertEqual(self.polled.known(LOOKUP).tag_names, ("1.0",))
         self.assertEqual(self.store.count(), asked)
-        self.source.slow = False
-        self.source.let_go()
+        self.source.late = False
+        self.source.release()
         self.assertEqual(
             (self.polled.catalog.state, self.polled.catalog.names()), (State.LOADED, ("acme/app", "acme/new"))
         )
