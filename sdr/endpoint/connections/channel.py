@@ -136,7 +136,7 @@ class Channel(HTTPChannel):
 
     def _answer_later(self) -> None:
         """Take a request as received, for :meth:`_answer_with` to end: no clock runs meanwhile."""
-        self._receiving, self._answering, self._blank = False, True, False
+        self._receiving, self._answering = False, True
         self._connections.works(self)
         self.setTimeout(None)
 

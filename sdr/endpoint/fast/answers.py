@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
+from sdr.catalog.findings import MISSING_SECONDS
 from sdr.catalog.lookups import Lookup
 from sdr.endpoint.admin.routes import route_of
 from sdr.endpoint.answer import Answer
@@ -56,18 +57,26 @@ class Due:
     :param asked: what is the same for all of them: what their headers say, and the first line of the request.
     :param lookup: the first look.
     :param standing: of the repository that it is about.
+    :param until: when who asks is not to wait for it any more, in seconds of the clock.
     """
 
-    __slots__ = ("asked", "lookup", "question", "standing", "waiting")
+    __slots__ = ("asked", "looking", "lookup", "question", "standing", "until", "waiting")
 
     def __init__(
-        self, asked: tuple[tuple[str, ...], bytes], question: Question, lookup: Lookup[Any], standing: Standing
+        self,
+        asked: tuple[tuple[str, ...], bytes],
+        question: Question,
+        lookup: Lookup[Any],
+        standing: Standing,
+        until: float,
     ) -> None:
         self.asked = asked
         self.question = question
         self.lookup = lookup
         self.standing = standing
-        self.waiting: list[Deferred[Prepared]] = []
+        self.until = until
+        self.looking: Deferred[None] | None = None
+        self.waiting: dict[Deferred[Prepared], None] = {}
 
 
 class Kept:
@@ -191,25 +200,31 @@ class FastAnswers:
         return client
 
     def look(self, due: Due) -> Deferred[Prepared]:
-        """Return the answer to a question after the looks that it takes."""
-        answered: Deferred[Prepared] = Deferred()
-        due.waiting.append(answered)
-        if len(due.waiting) == 1:
+        """Return the answer to a question after the looks that it takes; it may be cancelled."""
+        answered: Deferred[Prepared] = Deferred(lambda answered: self._leave(due, answered))
+        due.waiting[answered] = None
+        if due.looking is None:
             self._due[due.asked] = due
-            question = due.question
-            looking = self._grounds.questions.look(question, due.lookup)
-            looking.addCallback(_prepare, question).addBoth(self._looked, due)
+            looking = self._grounds.questions.look(due.question, due.lookup).addCallback(_prepare, due.question)
+            due.looking = looking.addBoth(self._looked, due)
         return answered
+
+    def _leave(self, due: Due, answered: Deferred[Prepared]) -> None:
+        due.waiting.pop(answered, None)
+        if due.looking is not None and not due.waiting:
+            due.looking.cancel()
 
     def _looked(self, result: Any, due: Due) -> None:
         if self._due.get(due.asked) is due:
             del self._due[due.asked]
-        for answered in due.waiting:
-            answered.callback(result)
+        waiting, due.waiting = due.waiting, {}
+        for answered in waiting:
+            if not answered.called:  # else it left while another was answered
+                answered.callback(result)
 
     def _decide(self, client: Client, line: bytes, now: float) -> Prepared | Due | None:
         due = self._due.get((client.fields.asked, line))
-        if due is not None and due.standing.holds:
+        if due is not None and due.standing.holds and now < due.until:
             return due
         asked = read_line(line, self._limits)
         if asked is None:
@@ -221,7 +236,8 @@ class FastAnswers:
         except Exception:
             return None  # the other way meets it too, and says so
         if isinstance(got, Lookup):
-            return Due((client.fields.asked, line), question, got, self._grounds.standings.of(witness.name))
+            standing, until = self._grounds.standings.of(witness.name), min(witness.until, now + MISSING_SECONDS)
+            return Due((client.fields.asked, line), question, got, standing, until)
         prepared = _prepare(got, question)
         if now < witness.until and not prepared.rest:
             self._keep(client, line, Kept(prepared, self._grounds.standings.of(witness.name), witness.until))

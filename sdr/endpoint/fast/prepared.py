@@ -53,8 +53,8 @@ class Prepared:
 
     @property
     def weight(self) -> int:
-        """Its bytes."""
-        return len(self.status) + sum(map(len, self.after)) + len(self.rest)
+        """Its bytes, but for the rest."""
+        return len(self.status) + sum(map(len, self.after))
 
 
 def prepare(got: Answer, method: str, route: str) -> Prepared:
@@ -65,7 +65,8 @@ def prepare(got: Answer, method: str, route: str) -> Prepared:
         headers.setRawHeaders(name, [value])
     lines = [b"%b: %b\r\n" % (name, value) for name, values in headers.getAllRawHeaders() for value in values]
     body = b"" if method == "HEAD" else got.body
-    short, rest = (b"", body) if len(body) > LARGE else (body, b"")
+    # An error has the id of its request in its body.
+    short, rest = (b"", body) if len(body) > LARGE and got.status == 200 else (body, b"")
     after = b"\r\n%b\r\n%b" % (b"".join(lines), short)
     return Prepared(
         status=b"HTTP/1.1 %d %b\r\n" % (got.status, RESPONSES[got.status]),

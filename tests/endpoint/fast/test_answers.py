@@ -1,5 +1,6 @@
 """Tests of what is kept: as much as there is room for."""
 
+from math import inf
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -55,10 +56,11 @@ class Asked:
     def __init__(self, knowledge: Known) -> None:
         self.knowledge = knowledge
         self.looking: list[Deferred[Answer]] = []
+        self.left: list[Deferred[Answer]] = []
 
     def look(self, question: Question, lookup: Lookup[Any]) -> Deferred[Answer]:
-        """Answer later."""
-        self.looking.append(Deferred())
+        """Answer later, unless that is cancelled."""
+        self.looking.append(Deferred(self.left.append))
         return self.looking[-1]
 
 
@@ -152,10 +154,10 @@ class KeptTests(AnswersCase):
 class LookTests(AnswersCase):
     """What needs a look at the store."""
 
-    def due(self, answers: FastAnswers, target: str = "/v2/b/manifests/1", *lines: str) -> Due:
+    def due(self, answers: FastAnswers, target: str = "/v2/b/manifests/1", *lines: str, now: float = 0.0) -> Due:
         """Ask for what takes a look."""
         head = "".join(f"{line}\r\n" for line in (f"GET {target} HTTP/1.1", "Host: x", *lines, ""))
-        found = answers.find(head.encode(), 0.0)
+        found = answers.find(head.encode(), now)
         assert found is not None
         assert isinstance(found[0], Due)
         return found[0]
@@ -200,14 +202,47 @@ class LookTests(AnswersCase):
         for answered in waiting:
             self.successResultOf(answered)
 
+    def test_age(self) -> None:
+        """Nobody waits for a look that began more than five seconds ago, or of which it cannot be told."""
+        answers = self.answers()
+        answers.look(self.due(answers))
+        answers.look(self.due(answers, now=4.9))
+        self.assertEqual(len(self.asked.looking), 1)
+        answers.look(self.due(answers, now=5.0))
+        self.assertEqual(len(self.asked.looking), 2)
+        self.known.until = -inf
+        for count in (3, 4):
+            answers.look(self.due(answers, "/v2/b/manifests/2"))
+            self.assertEqual(len(self.asked.looking), count)
+
     def test_some_leave(self) -> None:
-        """Who leaves does not take the answer away from the others."""
+        """Who leaves does not take the answer away from the others, and is not held any more."""
         answers = self.answers()
         first, second = answers.look(self.due(answers)), answers.look(self.due(answers))
         first.cancel()
         self.failureResultOf(first, CancelledError)
+        self.assertEqual(list(self.due(answers).waiting), [second])
         self.asked.looking[0].callback(error(NAME_UNKNOWN))
         self.successResultOf(second)
+
+    def test_all_leave(self) -> None:
+        """When all have left, nothing is decided for nobody, and nothing is held."""
+        answers = self.answers()
+        for answered in (answers.look(self.due(answers)), answers.look(self.due(answers))):
+            answered.cancel()
+            self.failureResultOf(answered, CancelledError)
+        self.assertEqual(self.asked.left, self.asked.looking)
+        self.assertEqual(answers._due, {})
+        self.assertNoResult(answers.look(self.due(answers)))
+
+    def test_one_leaves_with_another(self) -> None:
+        """Who leaves while another is answered is told nothing, and those after it are."""
+        answers = self.answers()
+        first, second, third = (answers.look(self.due(answers)) for _ in range(3))
+        first.addCallback(lambda prepared: second.cancel())
+        self.asked.looking[0].callback(error(NAME_UNKNOWN))
+        self.failureResultOf(second, CancelledError)
+        self.successResultOf(third)
 
     def test_failure(self) -> None:
         """A fault reaches all who wait, and nobody after them."""

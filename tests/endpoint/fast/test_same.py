@@ -1,5 +1,6 @@
 """The fast way and Twisted Web's: the same bytes, whatever comes in whatever pieces."""
 
+import re
 from collections import Counter
 from itertools import pairwise
 
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from sdr.catalog.knowledge import Knowledge
+from sdr.catalog.v1_catalog import V1Catalog
 from sdr.cdn.locations import OwnTree, RemoteCDN
 from sdr.endpoint.connections.addresses import read_trusted
 from sdr.endpoint.connections.channel import AT_A_TURN
@@ -17,7 +20,9 @@ from sdr.endpoint.fast.prepared import LARGE
 from sdr.endpoint.rules import Rules
 from sdr.registry.grammar import Digest
 from sdr.registry.media_types import DOCKER_MANIFEST
+from tests.catalog.polled import at_once
 from tests.catalog.store import FakeStore, LateSource, Reply
+from tests.catalog.v1_stores import MemorySource
 from tests.endpoint.connections.test_fuzz import PIECES
 from tests.endpoint.fast.sides import Sides, Talk
 
@@ -141,6 +146,19 @@ class QuestionTests(SameCase):
             for pieces in ([request], [request + request], [ask(), request, ask()], [last, ask()]):
                 answer = self.assert_same(*pieces)
                 self.assertEqual(len(answer) > LARGE, method == "GET")
+
+    def test_long_errors(self) -> None:
+        """An error whose detail is long has the id of its request, which is no secret of the endpoint's."""
+        self.sides.stop()
+        self.sides = Sides(self.store, self.clock, limits=Limits(line_bytes=65536, head_bytes=131072))
+        for target in (f"manifests/{'a' * 65_400}", "blobs/" + '"' * 40_000):
+            request = ask(f"/v2/{NAME}/{target}")
+            self.assertGreater(len(self.assert_same(request)), LARGE)
+            talk = self.sides.fast.connect()
+            talk.receive(request)
+            ids = re.findall(rb'(?:X-Request-Id: |"requestId":")([0-9a-f]{16})', talk.transport.value())
+            self.assertEqual((len(ids), len(set(ids))), (2, 1))
+            talk.lose()
 
     def test_host_decides(self) -> None:
         """Where the files are below the request's own Host, two hosts never share an answer."""
@@ -506,6 +524,42 @@ class LateTests(SameCase):
         for face in self.sides.both():
             self.assertEqual((face.connections.open(), face.connections.waiting()), (0, 0))
         self.assertEqual(self.flushLoggedErrors(), [])
+
+
+class V1LateTests(SameCase):
+    """While a look at the images of protocol v1 takes its time."""
+
+    def setUp(self) -> None:
+        """Have a place for such images, and nothing in it."""
+        super().setUp()
+        self.places = [MemorySource({}), MemorySource({})]
+        for face, polled, place in zip(self.sides.both(), self.sides.polled, self.places, strict=True):
+            v1 = V1Catalog(place, None, self.clock, 30.0, at_once)
+            face.questions.knowledge = Knowledge(polled.catalog, v1)
+            place.held = []
+
+    def test_published_meanwhile(self) -> None:
+        """What is published meanwhile is seen by those who ask then, and not when that look has ended."""
+        for target, line in (("one/tags/list", "A: b"), ("two/manifests/1.0", f"Accept: {DOCKER_MANIFEST}")):
+            request = ask(f"/v2/new/{target}", "GET", line)
+            talks = []
+            for seconds in (1, 6, 1):
+                talks.append([face.connect() for face in self.sides.both()])
+                for talk in talks[-1]:
+                    talk.receive(request)
+                self.clock.advance(seconds)
+                if seconds == 6:
+                    self.store.publish(f"new/{target.partition('/')[0]}", "1.0", listed=False)
+            for fast, slow in talks:
+                self.assertEqual(fast.sent(), slow.sent())
+            self.assertEqual(b" 200 OK" in talks[2][0].sent(), target == "one/tags/list")
+            for place in self.places * 5:  # one look after another
+                place.held, held = [], place.held
+                for look in held or ():
+                    look.callback(None)
+            for fast, slow in talks:
+                self.assertEqual(fast.sent(), slow.sent())
+                self.assertIn(b"HTTP/1.1 ", fast.sent())
 
 
 class ChangeTests(SameCase):
