@@ -8,6 +8,7 @@ from typing import Any, NoReturn, cast
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IFileDescriptor, IListeningPort, IProtocolFactory
+from twisted.internet.tcp import Port
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -32,6 +33,7 @@ class ListeningService(Service):
     :param addresses: where to listen, and for what.
     :param greeting: makes the line that is logged once it listens, from the addresses that it got.
     :param accepts: accept connections; or else only have the sockets, for others to accept on.
+    :param shares: others accept on the same sockets.
     """
 
     _log = Logger()
@@ -43,11 +45,13 @@ class ListeningService(Service):
         greeting: Callable[[Sequence[str]], str],
         *,
         accepts: bool = True,
+        shares: bool = False,
     ) -> None:
         self.name = name
         self._addresses = addresses
         self._greeting = greeting
         self._accepts = accepts
+        self._shares = shares
         self._ports: list[IListeningPort] = []
         self._listens = False
 
@@ -95,6 +99,8 @@ class ListeningService(Service):
 
     def _listening(self, port: IListeningPort) -> None:
         send_eagerly(port)
+        if self._shares:
+            accept_singly(port)
         self._ports.append(port)
 
     def _give_up(self, message: str) -> NoReturn:
@@ -104,6 +110,21 @@ class ListeningService(Service):
             # twistd has put its log in the place of standard error, and a daemon has only the log.
             self._log.critical("{message}", message=message)
         raise CannotListen(message)
+
+
+def accept_singly(port: IListeningPort) -> None:
+    """Have a port accept one connection at a turn of the reactor, if it is TCP.
+
+    Twisted's own takes all that wait, which would leave none of them to others that accept on the same socket.
+    """
+    if isinstance(port, Port):
+        accept = port.doRead
+
+        def accept_one() -> None:
+            port.numberAccepts = 1  # which is more after each that came
+            accept()
+
+        port.doRead = accept_one  # type: ignore[method-assign]
 
 
 def _refusal(reason: BaseException | None, address: Address) -> str:

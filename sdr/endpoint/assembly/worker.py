@@ -115,7 +115,7 @@ class _Worker:
                 addresses.append((Address(option, passed.address, PassedEndpoint(reactor, passed)), factories[option]))
         index = fields["index"]
         self._listening = ListeningService(
-            "listening", addresses, lambda where: f"worker {index} answers on {', '.join(where)}"
+            "listening", addresses, lambda where: f"worker {index} answers on {', '.join(where)}", shares=True
         )
         self._following = Following(self._knowing.catalog)
         self._draining = Draining(
