@@ -10,14 +10,14 @@ demo: ## publish a small image into a directory and serve it on 127.0.0.1:5000
 test: ## install what the tests need, then lint, types and all tests
 	@.ci/test
 
-bench: ## measure redirects beside nginx and two workers, whose tables go into bench/README.md, then print those of large catalogs
+bench: ## measure redirects beside nginx, large catalogs and, as root, two workers; the first and the last into bench/README.md
 	@for program in wrk h2load nginx; do \
 	    PATH=$$PATH:/usr/sbin command -v $$program >/dev/null || { .ci/apt wrk nghttp2-client nginx-light; break; }; done
 	@.ci/setup publish test
 	@$(VENV)/bin/python -m bench.redirects --both --write
+	@$(VENV)/bin/python -m bench.catalog
 	@$(VENV)/bin/python -m bench.workers --write
 	@echo "written: the tables of redirects and of workers, into bench/README.md"
-	@$(VENV)/bin/python -m bench.catalog
 
 lint: ## ruff: rules and format
 	@.ci/lint

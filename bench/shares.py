@@ -25,6 +25,9 @@ class Share:
         self._folder = (first if first.is_dir() else _ROOT) / f"sdr-bench-{pid}"
         try:
             self._folder.mkdir()
+        except OSError as error:
+            raise NoGroups(f"no control group for a share of a core: {error}") from error
+        try:
             if first.is_dir():
                 self._write("cpu.cfs_period_us", str(_PERIOD))
                 self._write("cpu.cfs_quota_us", str(round(share * _PERIOD)))
@@ -33,7 +36,8 @@ class Share:
                 self._write("cpu.max", f"{round(share * _PERIOD)} {_PERIOD}")
             self._write("cgroup.procs", str(pid))
         except OSError as error:
-            raise NoGroups(f"no control group for a share of a core (it takes root): {error}") from error
+            self._folder.rmdir()
+            raise NoGroups(f"no control group for a share of a core: {error}") from error
 
     def __enter__(self) -> Self:
         return self

@@ -21,7 +21,7 @@ from bench.loads import Load
 from bench.programs import required
 from bench.questions import DOCKER, questions, write_tree
 from bench.redirects import COLUMNS, Endpoint
-from bench.shares import Share
+from bench.shares import NoGroups, Share
 from bench.tables import Row, machine, table, write_section
 from tests.endpoint.tls.authority import Authority
 from tests.real.programs import folder
@@ -98,6 +98,8 @@ def main() -> None:
                     server.warm(given.repositories)
                 server.confine(shares)
             rows = measure(servers, given.repositories, given.seconds, given.rounds)
+        except NoGroups as error:
+            raise SystemExit(f"bench.workers: {error}; run it as root, or with --share 100") from error
         finally:
             for server in servers:
                 server.stop()
